@@ -1,0 +1,218 @@
+//! The documents that pass between controller, gateway and trainer. They carry a version; the controller accepts the
+//! current one and the one before.
+
+use serde::{Deserialize, Serialize};
+
+use crate::types::{Address, B256, DefinitionHash, IncludedMask, ModelHash, Round, RoundDigest, Score, Timestamp};
+
+/// Version of [`JobInput`] and [`JobResult`] written by this code.
+pub const DOCUMENT_VERSION: u32 = 1;
+
+/// Largest result line, in bytes: it must also fit a termination message.
+pub const MAX_RESULT_BYTES: usize = 2048;
+
+/// Where the per-Job Secret is mounted in a trainer pod.
+pub const INPUT_DIRECTORY: &str = "/var/run/fl-alliance";
+/// Key in the per-Job Secret and file name: the input document.
+pub const INPUT_FILE: &str = "input.json";
+/// Key in the per-Job Secret and file name: the gateway token.
+pub const TOKEN_FILE: &str = "token";
+/// Key in the per-Job Secret and file name: the gateway's CA certificate (PEM), absent for plain HTTP.
+pub const CA_FILE: &str = "ca.crt";
+/// Where the participant's data is mounted, read-only.
+pub const DATA_DIRECTORY: &str = "/var/run/fl-alliance-data";
+/// Scratch space, writable.
+pub const SCRATCH_DIRECTORY: &str = "/scratch";
+
+/// What a trainer process does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Step {
+    Check,
+    Train,
+    Vote,
+}
+
+impl Step {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Check => "check",
+            Self::Train => "train",
+            Self::Vote => "vote",
+        }
+    }
+}
+
+/// One drawn proposer as a voter sees it, in seat order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Seat {
+    pub proposer: Address,
+    pub sample_count: u32,
+    /// `None`: this proposer did not contribute.
+    pub contribution: Option<ModelHash>,
+}
+
+/// What a Job computes. Two Jobs with equal identities compute the same thing, and its hash names the Job: after a
+/// reorg another identity is another Job.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JobIdentity {
+    pub chain_id: u64,
+    pub task: Address,
+    pub participant: Address,
+    pub step: Step,
+    pub definition: DefinitionHash,
+    /// 0 for `check`.
+    pub round: Round,
+    /// The round's start model; zero for `check`.
+    pub start_model: ModelHash,
+    /// `train`: the draw's digest. `vote`: the round's digest after the last contribution. Zero for `check`.
+    pub digest: RoundDigest,
+    /// `vote` only: all drawn proposers, in seat order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub seats: Vec<Seat>,
+    /// Hash over what the FLClient says about data and trainer, so that a change is another Job.
+    pub environment: B256,
+}
+
+/// How the data volume is to be read. One of, so that a new format is a new key.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum DataFormat {
+    /// Two files of the IDX format (optionally `.gz`): `images-idx3-ubyte` and `labels-idx1-ubyte`.
+    Idx,
+}
+
+/// The device a Job asks for; `auto` takes the GPU if there is one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Device {
+    #[default]
+    Auto,
+    Cpu,
+    Cuda,
+}
+
+/// Everything a trainer process is told; `input.json` in the per-Job Secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JobInput {
+    pub version: u32,
+    pub identity: JobIdentity,
+    /// The training definition in RFC 8785 form; its SHA-256 is `identity.definition`.
+    pub definition: String,
+    pub genesis_model: ModelHash,
+    /// Base URL of the gateway (`http://host:port`), or a `file:///directory` for work by hand: models are then read
+    /// from `<directory>/<hash>` and the model and `result.json` are written there.
+    pub gateway: String,
+    pub data_directory: String,
+    pub data_format: DataFormat,
+    pub device: Device,
+    /// Stop and hand in the best so far.
+    pub finish_by: Timestamp,
+    /// `vote`: how long to retry fetching contributions before the bit is cleared.
+    pub fetch_until: Timestamp,
+}
+
+/// The last line of a trainer: to the gateway, and into the termination message.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JobResult {
+    pub version: u32,
+    /// keccak256 of the identity in RFC 8785 form, as in the input this answers.
+    pub identity_hash: B256,
+    #[serde(flatten)]
+    pub outcome: StepResult,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "step", rename_all = "lowercase")]
+pub enum StepResult {
+    Check(CheckResult),
+    Train(TrainResult),
+    Vote(VoteResult),
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CheckResult {
+    pub genesis_model: ModelHash,
+    pub train_samples: u32,
+    pub test_samples: u32,
+    pub classes: u32,
+    /// `cpu` or `cuda:0`.
+    pub device: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TrainResult {
+    pub model: ModelHash,
+    pub epochs: u32,
+    pub steps: u64,
+    /// Decimal strings: results travel through systems that round floats.
+    pub loss: String,
+    pub test_metric: String,
+    pub seconds: String,
+    /// True if `finishBy` came before the definition's last epoch.
+    pub stopped_early: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VoteResult {
+    /// The aggregate; the start model's hash when nothing could be included.
+    pub aggregate: ModelHash,
+    pub score: Score,
+    pub mask: IncludedMask,
+    pub start_metric: String,
+    pub aggregate_metric: String,
+    /// Seats left out of the mask and why (at most 20 words each).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub excluded: Vec<ExcludedSeat>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExcludedSeat {
+    pub seat: u32,
+    pub reason: String,
+}
+
+/// Exit codes of the trainer. All but [`ExitCode::Transient`] fail the Job at once (podFailurePolicy).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ExitCode {
+    Ok = 0,
+    /// Worth another try: network, gateway not reachable.
+    Transient = 1,
+    /// The data cannot be read as the format says, or is empty.
+    Data = 64,
+    /// The definition cannot be run.
+    Definition = 65,
+    /// Out of memory (also what a killed process looks like: 137).
+    Memory = 66,
+    /// The input document is not what this trainer understands.
+    Input = 67,
+    /// The requested device is not there.
+    Device = 68,
+    /// The gateway refused this Job (token, different second write).
+    Refused = 69,
+}
+
+impl ExitCode {
+    pub const FINAL: [i32; 6] = [64, 65, 66, 67, 68, 69];
+
+    pub fn from_code(code: i32) -> Option<Self> {
+        Some(match code {
+            0 => Self::Ok,
+            1 => Self::Transient,
+            64 => Self::Data,
+            65 => Self::Definition,
+            66 | 137 => Self::Memory,
+            67 => Self::Input,
+            68 => Self::Device,
+            69 => Self::Refused,
+            _ => return None,
+        })
+    }
+}

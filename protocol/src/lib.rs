@@ -1,0 +1,11 @@
+//! The FL Alliance protocol without IO: what a round is, what to do next, what hashes to what, who gets what.
+//!
+//! Nothing here knows Kubernetes, an RPC node or a tensor library. The operator, the trainer, the simulation and the
+//! tests all run this same code.
+#![forbid(unsafe_code)]
+
+pub mod action;
+pub mod client;
+pub mod job;
+pub mod snapshot;
+pub mod types;
