@@ -1,0 +1,135 @@
+#!/bin/bash
+# images.sh [--load] [operator|trainer|devnet]...: builds fl-alliance/<name>:dev (all three by default) and, with --load, puts them into the test cluster.
+# Nothing is pulled: an image is a binary, the shared libraries it names, a passwd file, certificates and /tmp, run as uid 65532.
+# The cargo build takes minutes the first time; an image whose content did not change is neither rebuilt nor loaded again.
+#
+#   IMAGE_TAG=dev   another tag
+#   IMAGE_BINARIES=folder  take the binaries from there instead of building them
+#   BUILDER=docker  or podman, or buildah (then --load does not work)
+. "$(dirname "$0")/../e2e/cluster/lib.sh"
+
+TAG=${IMAGE_TAG:-dev}
+BUILDER=${BUILDER:-docker}
+STAGE=$BUILD/images
+TARGET=${IMAGE_BINARIES:-${CARGO_TARGET_DIR:-$ROOT/target}/image}
+
+names() {
+  local n
+  for n in "$@"; do
+    case $n in
+      operator | trainer | devnet) echo "$n" ;;
+      *) die "there is no image '$n': operator, trainer or devnet" ;;
+    esac
+  done
+}
+
+# Binaries of one cargo call share the build of their common dependencies.
+compile() {
+  local packages=() n
+  for n in "$@"; do
+    case $n in
+      operator | devnet) packages+=(-p operator) ;;
+      trainer)
+        "$ROOT/hack/libtorch.sh"
+        packages+=(-p trainer-image)
+        ;;
+    esac
+  done
+  (cd "$ROOT" && cargo build --locked --profile image --bins "${packages[@]}" >&2)
+}
+
+# libraries FILE...: the paths of the shared libraries that FILEs load, with the loader, as this system resolves them.
+libraries() {
+  LD_LIBRARY_PATH=$BUILD/libtorch/lib ldd "$@" | awk '
+    /not found/ {print "missing " $1; next}
+    $2 == "=>" && $3 ~ /^\// {print $3; next}
+    $1 ~ /^\/.*ld-linux/ {print $1}' | sort -u
+}
+
+# system DIR FILE...: what every image needs around its binaries.
+system() {
+  local dir=$1 lib
+  shift
+  mkdir -p "$dir/etc/ssl/certs" "$dir/tmp" "$dir/usr/local/bin"
+  chmod 1777 "$dir/tmp"
+  echo 'nonroot:x:65532:65532:nonroot:/tmp:/sbin/nologin' >"$dir/etc/passwd"
+  echo 'nonroot:x:65532:' >"$dir/etc/group"
+  echo 'hosts: files dns' >"$dir/etc/nsswitch.conf"
+  if [ -r /etc/ssl/certs/ca-certificates.crt ]; then cp -L /etc/ssl/certs/ca-certificates.crt "$dir/etc/ssl/certs/"; fi
+  for lib in $(libraries "$@"); do
+    case $lib in
+      missing) die "a shared library that $* needs is not installed" ;;
+      "$BUILD"/libtorch/*) ;; # a layer of its own
+      *) install -D -m755 "$(realpath "$lib")" "$dir$lib" ;;
+    esac
+  done
+}
+
+stage() {
+  local name=$1 dir=$STAGE/$1
+  rm -rf "$dir" && mkdir -p "$dir/app/usr/local/bin"
+  case $name in
+    operator) install -m755 "$TARGET/fl-alliance-operator" "$dir/app/usr/local/bin/" ;;
+    devnet) install -m755 "$BIN/anvil" "$TARGET/fl-alliance-operator" "$dir/app/usr/local/bin/" ;;
+    trainer)
+      install -m755 "$TARGET/fl-alliance-trainer" "$dir/app/usr/local/bin/"
+      mkdir -p "$dir/libtorch/usr/local/lib" "$dir/libtorch/usr/local/share/licenses"
+      cp -rl "$BUILD"/libtorch/lib/. "$dir/libtorch/usr/local/lib/"
+      cp -rl "$BUILD"/libtorch/licenses/. "$dir/libtorch/usr/local/share/licenses/"
+      ;;
+  esac
+  # shellcheck disable=SC2046 # a list of paths without spaces
+  system "$dir/system" "$dir"/app/usr/local/bin/* $(find "$dir/libtorch" -name '*.so*' 2>/dev/null)
+  # Whatever the builder's umask is, every user can read and pass.
+  chmod -R go+rX "$dir/app" "$dir/system"
+  cp "$(dockerfile "$name")" "$dir/Dockerfile"
+}
+
+dockerfile() {
+  case $1 in
+    operator) echo "$ROOT/operator/Dockerfile" ;;
+    trainer) echo "$ROOT/trainer-image/Dockerfile" ;;
+    devnet) echo "$ROOT/charts/fl-alliance-devnet/image/Dockerfile" ;;
+  esac
+}
+
+# The inputs of an image: its binaries, its Dockerfile, this script, and the libtorch it was linked to.
+image_key() {
+  case $1 in
+    operator) hash_of "$TARGET/fl-alliance-operator" "$(dockerfile operator)" "$0" ;;
+    trainer) hash_of "$TARGET/fl-alliance-trainer" "$(dockerfile trainer)" "$STAMPS/libtorch" "$0" ;;
+    devnet) hash_of "$BIN/anvil" "$TARGET/fl-alliance-operator" "$(dockerfile devnet)" "$0" ;;
+  esac
+}
+
+image() {
+  local name=$1 ref=fl-alliance/$1:$TAG key id
+  [ -n "$(dockerfile "$name")" ] || exit 1
+  key=$(image_key "$name")
+  id=$("$BUILDER" inspect --type image -f '{{.Id}}' "$ref" 2>/dev/null) || id=none
+  fresh "image-$name-$TAG" "$key $id" && return
+  stage "$name"
+  "$BUILDER" build -q -t "$ref" "$STAGE/$name" >"$BUILD/logs/image-$name.log" 2>&1 || { tail -n 10 "$BUILD/logs/image-$name.log" >&2; die "$BUILDER could not build $ref"; }
+  rm -rf "${STAGE:?}/$name"
+  id=$("$BUILDER" inspect --type image -f '{{.Id}}' "$ref" 2>/dev/null) || id=none
+  stamp "image-$name-$TAG" "$key $id"
+  say "built $ref"
+}
+
+main() {
+  local load=no n list
+  if [ "${1:-}" = --load ]; then
+    load=yes
+    shift
+  fi
+  [ $# -gt 0 ] || set -- operator trainer devnet
+  mapfile -t list < <(names "$@")
+  [ "${#list[@]}" -eq $# ] || exit 1
+  [ "$BUILDER" != docker ] || use_docker || die "no Docker engine answers: run e2e/cluster/up"
+  "$ROOT/hack/tools.sh"
+  [ -n "${IMAGE_BINARIES:-}" ] || timed "cargo build of ${list[*]} (minutes the first time)" compile "${list[@]}"
+  for n in "${list[@]}"; do image "$n"; done
+  list=("${list[@]/#/fl-alliance/}")
+  if [ "$load" = yes ]; then "$HERE/load" "${list[@]/%/:$TAG}"; fi
+}
+locked images main "$@"
