@@ -1,3 +1,8 @@
 #![forbid(unsafe_code)]
+//! `fl-alliance-operator`: controller, gateway and chain tools in one binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    operator::cli::main()
+}

@@ -1,0 +1,91 @@
+//! Prometheus metrics with bounded labels: never a round, a hash, a Job or an error text.
+
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
+
+/// All metrics of the controller; registered once.
+#[derive(Debug)]
+pub struct Metrics {
+    pub registry: Registry,
+    /// Reconciles by kind and outcome (`ok` or the error's category).
+    pub reconciles: IntCounterVec,
+    /// Seconds a reconcile took, by kind.
+    pub reconcile_seconds: HistogramVec,
+    /// Transactions by chain, action and outcome (`mined`, `failed` or the error's category).
+    pub transactions: IntCounterVec,
+    /// Jobs by namespace, step and outcome (`started`, `succeeded`, `failed`, `discarded`).
+    pub jobs: IntCounterVec,
+    /// Unix time of the next deadline this client must meet; 0: none.
+    pub duty_deadline: IntGaugeVec,
+    /// Duties whose window closed before they were done.
+    pub duties_missed: IntCounterVec,
+    /// Timestamp of the newest block seen, by chain.
+    pub head_timestamp: IntGaugeVec,
+    /// Number of the newest block seen, by chain.
+    pub head_number: IntGaugeVec,
+    /// Native balance of a key in gwei, by namespace and client.
+    pub key_balance_gwei: IntGaugeVec,
+}
+
+impl Metrics {
+    /// # Errors
+    /// Only if two metrics had the same name, which the tests rule out.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let counter = |name: &str, help: &str, labels: &[&str]| IntCounterVec::new(Opts::new(name, help), labels);
+        let gauge = |name: &str, help: &str, labels: &[&str]| IntGaugeVec::new(Opts::new(name, help), labels);
+        let metrics = Self {
+            registry: Registry::new_custom(Some("fl_alliance".to_owned()), None)?,
+            reconciles: counter("reconciles_total", "Reconciles by kind and outcome", &["kind", "outcome"])?,
+            reconcile_seconds: HistogramVec::new(
+                HistogramOpts::new("reconcile_duration_seconds", "Seconds a reconcile took"),
+                &["kind"],
+            )?,
+            transactions: counter(
+                "transactions_total",
+                "Transactions by chain, action and outcome",
+                &["chain", "action", "outcome"],
+            )?,
+            jobs: counter("jobs_total", "Trainer Jobs by namespace, step and outcome", &["namespace", "step", "outcome"])?,
+            duty_deadline: gauge(
+                "duty_deadline_timestamp_seconds",
+                "Unix time by which this client must act; 0: nothing due",
+                &["namespace", "client"],
+            )?,
+            duties_missed: counter(
+                "duties_missed_total",
+                "Duties whose window closed before they were done",
+                &["namespace", "client", "duty"],
+            )?,
+            head_timestamp: gauge("head_timestamp_seconds", "Timestamp of the newest block seen", &["chain"])?,
+            head_number: gauge("head_number", "Number of the newest block seen", &["chain"])?,
+            key_balance_gwei: gauge("key_balance_gwei", "Native balance of a client's key", &["namespace", "client"])?,
+        };
+        let collectors: [Box<dyn prometheus::core::Collector>; 9] = [
+            Box::new(metrics.reconciles.clone()),
+            Box::new(metrics.reconcile_seconds.clone()),
+            Box::new(metrics.transactions.clone()),
+            Box::new(metrics.jobs.clone()),
+            Box::new(metrics.duty_deadline.clone()),
+            Box::new(metrics.duties_missed.clone()),
+            Box::new(metrics.head_timestamp.clone()),
+            Box::new(metrics.head_number.clone()),
+            Box::new(metrics.key_balance_gwei.clone()),
+        ];
+        for collector in collectors {
+            metrics.registry.register(collector)?;
+        }
+        Ok(metrics)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Metrics;
+
+    #[test]
+    fn all_metrics_register_under_one_prefix() {
+        let metrics = Metrics::new().unwrap();
+        metrics.head_number.with_label_values(&["devnet"]).set(7);
+        let families = metrics.registry.gather();
+        assert!(families.iter().any(|f| f.name() == "fl_alliance_head_number"));
+    }
+}

@@ -1,0 +1,12 @@
+#![forbid(unsafe_code)]
+//! The operator: `controller` reconciles tasks and clients, `gateway` moves models, `chain` serves administrators.
+//!
+//! Kubernetes, chain, clock and randomness are reached through the traits in [`cluster`], [`chain`] and [`clock`], so
+//! that the whole controller can run in a deterministic simulation.
+
+pub mod chain;
+pub mod cli;
+pub mod clock;
+pub mod cluster;
+pub mod controller;
+pub mod lease;
