@@ -4,7 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 
 # For cargo (cc, c++ for torch-sys), the scripts, and drawing nothing but what Debian ships.
-BASE=(gcc g++ make git jq python3 python3-pip curl ca-certificates iproute2 util-linux procps xz-utils)
+BASE=(gcc g++ make git jq python3 python3-pip curl ca-certificates iproute2 util-linux procps xz-utils shellcheck)
 # docker.io: the engine; mmdebstrap, busybox-static, iptables: the node image and taking the engine down without a trace.
 CLUSTER=(docker.io iptables mmdebstrap busybox-static)
 

@@ -5,6 +5,8 @@
 #
 #   IMAGE_TAG=dev   another tag
 #   IMAGE_BINARIES=folder  take the binaries from there instead of building them
+#   IMAGE_COMPILE_ONLY=1   builds the binaries and stops; needs no Docker
+#   IMAGE_WITH=e2e         builds the binaries of this cargo package in the same go
 #   BUILDER=docker  or podman, or buildah (then --load does not work)
 . "$(dirname "$0")/../e2e/cluster/lib.sh"
 
@@ -35,6 +37,7 @@ compile() {
         ;;
     esac
   done
+  [ -z "${IMAGE_WITH:-}" ] || packages+=(-p "$IMAGE_WITH")
   (cd "$ROOT" && cargo build --locked --profile image --bins "${packages[@]}" >&2)
 }
 
@@ -125,9 +128,10 @@ main() {
   [ $# -gt 0 ] || set -- operator trainer devnet
   mapfile -t list < <(names "$@")
   [ "${#list[@]}" -eq $# ] || exit 1
-  [ "$BUILDER" != docker ] || use_docker || die "no Docker engine answers: run e2e/cluster/up"
   "$ROOT/hack/tools.sh"
   [ -n "${IMAGE_BINARIES:-}" ] || timed "cargo build of ${list[*]} (minutes the first time)" compile "${list[@]}"
+  [ -z "${IMAGE_COMPILE_ONLY:-}" ] || return 0
+  [ "$BUILDER" != docker ] || use_docker || die "no Docker engine answers: run e2e/cluster/up"
   for n in "${list[@]}"; do image "$n"; done
   list=("${list[@]/#/fl-alliance/}")
   if [ "$load" = yes ]; then "$HERE/load" "${list[@]/%/:$TAG}"; fi

@@ -24,8 +24,8 @@ up() {
   say "starting a Docker engine of our own (log: .build/logs/dockerd.log)"
   # 9>&-: the engine outlives this script and must not keep the script's lock.
   setsid nohup dockerd "${args[@]}" >"$BUILD/logs/dockerd.log" 2>&1 </dev/null 9>&- &
-  local pid=$! i
-  for i in $(seq 150); do
+  local pid=$!
+  for _ in $(seq 150); do
     own_docker_answers && return
     kill -0 "$pid" 2>/dev/null || break
     sleep 0.2
@@ -54,10 +54,10 @@ our_dockerd() {
 
 # stop_stale: an engine of ours that no longer answers, from a run that was killed.
 stop_stale() {
-  local pid i
+  local pid
   if pid=$(our_dockerd); then
     kill "$pid" 2>/dev/null || true
-    for i in $(seq 100); do [ -d "/proc/$pid" ] || break; sleep 0.2; done
+    for _ in $(seq 100); do [ -d "/proc/$pid" ] || break; sleep 0.2; done
     [ -d "/proc/$pid" ] && kill -9 "$pid" 2>/dev/null
   fi
   # What a killed engine leaves: its containerd, and shims, which name our folder on their command line.
@@ -125,7 +125,7 @@ restore() {
   forward=$(sed -n 's/^forward=//p' "$BEFORE")
   [ -z "$policy" ] || iptables -P FORWARD "$policy" 2>/dev/null || true
   [ -z "$forward" ] || echo "$forward" >/proc/sys/net/ipv4/ip_forward 2>/dev/null || true
-  for made in $(sed -n 's/^made=//p' "$BEFORE"); do
+  sed -n 's/^made=//p' "$BEFORE" | while read -r made; do
     case $made in
       /run/docker | /etc/docker/key.json) rm -rf "$made" ;;
       *) find "$made" -depth -type d -empty -delete 2>/dev/null || true ;;

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # variables are for those who read this file in
 # What the cluster scripts share: names, places, which Docker is used, and whether the cluster is ours.
 . "$(dirname "${BASH_SOURCE[0]}")/../../hack/lib.sh"
 

@@ -73,11 +73,15 @@ preload() {
   rm -rf "$R"/var/lib/containerd/io.containerd.runtime*
 }
 
+import() {
+  tar -C "$R" --numeric-owner --xattrs -c . |
+    docker import --change 'ENV container=docker' --change 'ENTRYPOINT ["/usr/local/bin/entrypoint","/sbin/init"]' - "$TAG" >/dev/null
+}
+
 cleanup
 mkdir -p "$R"
 timed "  Debian packages" debian
 kind_base
 kubernetes
 timed "  control plane images" preload
-timed "  import" eval 'tar -C "$R" --numeric-owner --xattrs -c . |
-  docker import --change "ENV container=docker" --change "ENTRYPOINT [\"/usr/local/bin/entrypoint\",\"/sbin/init\"]" - "$TAG" >/dev/null'
+timed "  import" import

@@ -1,0 +1,51 @@
+# The front door. Each target sets up what it needs, can be run twice, and says what it is doing; the work is in hack/ and e2e/cluster/.
+#   KEEP=1           demo, test, e2e: leave the cluster up
+#   E2E_CONTEXT=name demo, test, e2e, cluster: use this context of your kubeconfig instead of a kind cluster
+#   ARGS=...         demo, e2e, bench: passed on
+export KEEP E2E_CONTEXT E2E_REGISTRY NODE_IMAGE
+export E2E_ARGS := $(ARGS)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test unit contracts lint generate charts e2e setup cluster images bench clean
+
+help: ## what can be made
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+demo: ## six clients train Fashion-MNIST together on a kind cluster and a test chain (minutes; the first time up to half an hour)
+	@hack/demo.sh $(ARGS)
+
+test: ## every check: contracts, generated files, lint, unit tests, charts, scenarios on kind
+	@hack/test.sh
+
+contracts: ## Forge tests
+	@hack/test.sh contracts
+
+lint: ## formatting, clippy, shell scripts
+	@hack/test.sh lint
+
+unit: ## cargo tests of everything but e2e
+	@hack/test.sh unit
+
+charts: ## helm lint and template
+	@hack/test.sh charts
+
+e2e: ## scenarios on a kind cluster (ARGS=name runs those whose name contains it)
+	@hack/test.sh e2e
+
+generate: ## write the committed ABI and CRD files anew
+	@hack/setup.sh && hack/generate.sh
+
+setup: ## fetch tools, libtorch and data set into .build
+	@hack/setup.sh
+
+cluster: ## bring the test cluster up (then use it: e2e/cluster/env prints how)
+	@hack/setup.sh && e2e/cluster/up
+
+images: ## build the images and load them into the test cluster
+	@hack/setup.sh && e2e/cluster/up && hack/images.sh --load
+
+bench: ## measurements (ARGS=aggregation needs no cluster)
+	@hack/bench.sh $(ARGS)
+
+clean: ## remove the cluster and everything that was built or fetched
+	@hack/clean.sh

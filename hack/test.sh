@@ -1,0 +1,107 @@
+#!/bin/bash
+# test.sh [PART]...: the checks, all of them by default, in this order:
+#   contracts  Forge tests
+#   generate   committed ABI and CRD files are what their sources give
+#   lint       formatting, clippy, scripts
+#   unit       cargo tests of everything but e2e
+#   charts     helm lint and template
+#   e2e        scenarios on a kind cluster with the images of this checkout
+#
+#   KEEP=1          leaves the cluster up at the end
+#   E2E_ARGS=...    passed to the e2e test binary (a filter, for instance)
+#   E2E_THREADS=2   how many scenarios run at once
+#   E2E_CONTEXT=... runs the scenarios on a cluster of yours
+. "$(dirname "$0")/lib.sh"
+. "$ROOT/hack/background.sh"
+
+cd "$ROOT" || exit 1
+
+PARTS=(contracts generate lint unit charts e2e)
+SUMMARY=()
+CLUSTER_USED=
+
+contracts() {
+  (cd "$ROOT/contracts" && "$ROOT/hack/contract-deps.sh" && forge test)
+}
+
+generate() { "$ROOT/hack/generate.sh" --check; }
+
+lint() {
+  cargo fmt --all --check
+  cargo clippy --locked --workspace --all-targets -- -D warnings
+  local scripts go
+  mapfile -t scripts < <(git ls-files hack e2e/cluster .ci | while read -r f; do head -c 20 "$f" | grep -qE '^#!/bin/(ba)?sh|^# shellcheck' && echo "$f"; done)
+  shellcheck -S warning -x -e SC1091 "${scripts[@]}"
+  go=$(gofmt -l e2e/cluster)
+  [ -z "$go" ] || die "not formatted with gofmt: $go"
+}
+
+unit() { cargo test --locked --workspace --exclude e2e; }
+
+charts() {
+  local chart n=0
+  for chart in "$ROOT"/charts/*/Chart.yaml; do
+    chart=$(dirname "$chart")
+    helm lint --strict "$chart"
+    helm template release "$chart" >/dev/null
+    n=$((n + 1))
+  done
+  [ "$n" -ge 3 ] || die "only $n charts found"
+}
+
+e2e() {
+  hack/images.sh --load
+  eval "$(e2e/cluster/env)"
+  # shellcheck disable=SC2086 # words of their own
+  cargo test --locked -p e2e -- --test-threads="${E2E_THREADS:-2}" ${E2E_ARGS:-}
+}
+
+finish() {
+  local rc=$?
+  trap - EXIT INT TERM
+  [ -z "$UP" ] || stop_tree "$UP"
+  if [ -n "$CLUSTER_USED" ]; then
+    if [ "${KEEP:-0}" = 1 ]; then
+      say "the cluster is still up: eval \"\$(e2e/cluster/env)\"; make clean removes it"
+    else
+      "$ROOT/e2e/cluster/down" || say "taking the cluster down failed; try make clean"
+    fi
+  fi
+  printf '%s\n' "" "${SUMMARY[@]}" >&2
+  if [ "$rc" -eq 0 ]; then say "all passed in $((SECONDS / 60)) min $((SECONDS % 60)) s"; else say "FAILED after $((SECONDS / 60)) min $((SECONDS % 60)) s"; fi
+  exit "$rc"
+}
+
+part() {
+  local start=$SECONDS rc=0
+  say "==> $1"
+  # In a process of its own: bash ignores a failing line inside anything that is followed by ||.
+  "$ROOT/hack/test.sh" --only "$1" || rc=$?
+  SUMMARY+=("$(printf '  %-10s %5d s  %s' "$1" $((SECONDS - start)) "$([ $rc -eq 0 ] && echo passed || echo FAILED)")")
+  return "$rc"
+}
+
+main() {
+  local p
+  if [ "${1:-}" = --only ]; then
+    "$2"
+    return
+  fi
+  [ $# -gt 0 ] || set -- "${PARTS[@]}"
+  for p in "$@"; do
+    [[ " ${PARTS[*]} " == *" $p "* ]] || die "there is no part '$p': ${PARTS[*]}"
+  done
+  trap finish EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' TERM
+  timed setup "$ROOT/hack/setup.sh"
+  if [[ " $* " == *" e2e "* ]]; then
+    CLUSTER_USED=yes
+    start_cluster
+  fi
+  for p in "$@"; do
+    [ "$p" != e2e ] || wait_cluster
+    part "$p" || exit 1
+  done
+}
+main "$@"
