@@ -1,10 +1,12 @@
 //! What can go wrong between us and a chain.
 
 /// Each variant is one thing a person would do something different about.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ChainError {
     #[error("no endpoint of the chain answers: {0}")]
     Unreachable(String),
+    #[error("the endpoint serves another chain: id {id}, genesis {genesis}")]
+    WrongChain { id: u64, genesis: String },
     #[error("the endpoint is behind: its head is block {head}, block {seen} was seen before")]
     Lagging { head: u64, seen: u64 },
     #[error("the endpoint does not have block {0} any more")]
@@ -32,6 +34,7 @@ impl ChainError {
     pub fn category(&self) -> &'static str {
         match self {
             Self::Unreachable(_) => "unreachable",
+            Self::WrongChain { .. } => "wrong-chain",
             Self::Lagging { .. } => "lagging",
             Self::BlockGone(_) => "block-gone",
             Self::NoCode(_) => "no-code",

@@ -2,6 +2,8 @@
 //!
 //! Other FL Alliance contracts exist; all the controller needs of one is [`ChainReader`] and [`TaskSender`].
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use protocol::{
     action::Transaction,
@@ -10,8 +12,31 @@ use protocol::{
 };
 
 mod error;
+mod health;
+mod signer;
 
 pub use error::ChainError;
+pub use health::{ChainHealth, Wake};
+pub use signer::{SIGNING_KEY_FIELD, SIGNING_KEY_TYPE, SignerError, SigningKey};
+
+/// One chain as configured by an FLChain: its reads, its senders, what happens on it, and how it fares.
+pub trait Chain: Send + Sync + 'static {
+    fn reader(&self) -> Arc<dyn ChainReader>;
+
+    /// The one sender of this key on this chain in this process: asking twice gives the same one.
+    fn sender(&self, key: &SigningKey) -> Arc<dyn TaskSender>;
+
+    /// From now on new blocks are searched for logs of `task`.
+    fn watch(&self, task: Address);
+
+    fn unwatch(&self, task: Address);
+
+    /// Wakes from now on. A receiver that fell behind must treat that as [`Wake::All`].
+    fn wakes(&self) -> tokio::sync::broadcast::Receiver<Wake>;
+
+    /// Changes are notified; the value is the newest.
+    fn health(&self) -> tokio::sync::watch::Receiver<ChainHealth>;
+}
 
 /// Reads of one chain. Every read is pinned to a block hash that the endpoint in use announced itself.
 #[async_trait]
