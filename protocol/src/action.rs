@@ -19,12 +19,16 @@ pub enum Action {
     /// Create the Job if no Job with this identity exists.
     StartJob(JobRequest),
     /// Nobody wants this Job's result any more.
-    DeleteJob { name: String },
+    DeleteJob {
+        name: String,
+    },
     /// Store a vote before its commitment is broadcast. If an entry for the same (chain, task, round, voter, digest)
     /// exists, that one wins. The salt is filled in by whoever holds the ledger seed.
     RecordVote(VoteToRecord),
     /// Make a model of ours readable by others.
-    Publish { model: ModelHash },
+    Publish {
+        model: ModelHash,
+    },
     Send(Transaction),
     /// Look again at this time even if nothing wakes us.
     WaitUntil(Timestamp),
@@ -51,15 +55,43 @@ pub struct VoteToRecord {
 /// One contract call. Each names the state it was computed from or can happen once only.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub enum Transaction {
-    Approve { token: Address, amount: Amount },
-    Stake { amount: Amount },
-    JoinRound { round: Round, sample_count: u32 },
-    Contribute { round: Round, draw_digest: RoundDigest, model: ModelHash },
-    CommitVote { round: Round, round_digest: RoundDigest, commitment: Commitment },
-    RevealVote { round: Round, hash: ModelHash, score: Score, mask: IncludedMask, salt: B256 },
-    SelectRoundParticipants { round: Round },
-    FinishRound { round: Round },
-    Slash { round: Round },
+    Approve {
+        token: Address,
+        amount: Amount,
+    },
+    Stake {
+        amount: Amount,
+    },
+    JoinRound {
+        round: Round,
+        sample_count: u32,
+    },
+    Contribute {
+        round: Round,
+        draw_digest: RoundDigest,
+        model: ModelHash,
+    },
+    CommitVote {
+        round: Round,
+        round_digest: RoundDigest,
+        commitment: Commitment,
+    },
+    RevealVote {
+        round: Round,
+        hash: ModelHash,
+        score: Score,
+        mask: IncludedMask,
+        salt: B256,
+    },
+    SelectRoundParticipants {
+        round: Round,
+    },
+    FinishRound {
+        round: Round,
+    },
+    Slash {
+        round: Round,
+    },
     Terminate,
     ClaimRewards,
 }

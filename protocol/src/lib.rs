@@ -5,7 +5,15 @@
 #![forbid(unsafe_code)]
 
 pub mod action;
+pub mod architecture;
+pub mod canonical;
 pub mod client;
+pub mod decimal;
+pub mod definition;
+pub mod genesis;
+mod identity;
 pub mod job;
+pub mod model;
 pub mod snapshot;
+pub mod split;
 pub mod types;

@@ -149,7 +149,10 @@ impl FromStr for Amount {
     type Err = ParseError;
 
     fn from_str(s: &str) -> Result<Self, ParseError> {
-        let bad = || ParseError { value: s.to_owned(), expected: "an amount in decimal digits (smallest unit)" };
+        let bad = || ParseError {
+            value: s.to_owned(),
+            expected: "an amount in decimal digits (smallest unit)",
+        };
         if s.is_empty() || !s.bytes().all(|b| b.is_ascii_digit()) {
             return Err(bad());
         }
@@ -244,7 +247,10 @@ impl TryFrom<i8> for Score {
         match value {
             1 => Ok(Self::For),
             -1 => Ok(Self::Against),
-            other => Err(ParseError { value: other.to_string(), expected: "a score of 1 or -1" }),
+            other => Err(ParseError {
+                value: other.to_string(),
+                expected: "a score of 1 or -1",
+            }),
         }
     }
 }

@@ -1,0 +1,162 @@
+//! The genesis model, derived from the definition alone, bit for bit the same everywhere.
+//!
+//! The key of a tensor is SHA-256("FLA_GENESIS_V1" || definition hash || tensor name). Block i of its random stream is
+//! SHA-256(key || i as u64 little-endian), read as eight u32 little-endian words, one per element in row-major order.
+//! A word w gives (w >> 8) * 2^-23 - 1, a multiple of 2^-23 in [-1, 1) that f32 holds exactly, times
+//! f32(1 / sqrt(f64(fan-in))): one division, one square root, one multiplication, each exactly rounded by IEEE 754, so
+//! that no mathematics library has a say. The fan-in is the product of a weight's dimensions after the first; a bias
+//! takes that of its weight.
+
+use std::{collections::HashMap, io::Write};
+
+use sha2::{Digest, Sha256};
+
+use crate::{
+    definition::Definition,
+    model::{Layout, Metadata, ModelError, ModelWriter},
+    types::ModelHash,
+};
+
+const DOMAIN: &[u8] = b"FLA_GENESIS_V1";
+
+/// Writes the genesis model and returns its name.
+pub fn write<W: Write>(definition: &Definition, out: W) -> Result<ModelHash, ModelError> {
+    let specs = definition.architecture.tensors();
+    let fan_in: HashMap<&str, usize> = specs
+        .iter()
+        .filter(|spec| spec.shape.len() > 1)
+        .map(|spec| (layer_of(&spec.name), spec.shape[1..].iter().product()))
+        .collect();
+    let layout = Layout::new(&specs, &Metadata::none())?;
+    let mut writer = ModelWriter::new(&layout, out)?;
+    for tensor in layout.tensors() {
+        let name = &tensor.spec.name;
+        let fan_in = fan_in.get(layer_of(name)).copied().unwrap_or(1);
+        let bound = (1.0f64 / (fan_in as f64).sqrt()) as f32;
+        let mut stream = Stream::new(definition, name);
+        let mut left = tensor.spec.elements().ok_or(ModelError::Overflow)?;
+        while left > 0 {
+            let values = stream.next_block().map(|word| uniform(word) * bound);
+            let take = left.min(values.len());
+            writer.write_f32(&values[..take])?;
+            left -= take;
+        }
+    }
+    writer.finish()
+}
+
+/// The name of the genesis model, without keeping it.
+pub fn hash(definition: &Definition) -> Result<ModelHash, ModelError> {
+    write(definition, std::io::sink())
+}
+
+fn layer_of(tensor: &str) -> &str {
+    tensor.rsplit_once('.').map_or(tensor, |(layer, _)| layer)
+}
+
+/// Uniform over the multiples of 2^-23 in [-1, 1).
+fn uniform(word: u32) -> f32 {
+    const STEP: f32 = 1.0 / 8_388_608.0;
+    (word >> 8) as f32 * STEP - 1.0
+}
+
+struct Stream {
+    key: [u8; 32],
+    block: u64,
+}
+
+impl Stream {
+    fn new(definition: &Definition, tensor: &str) -> Self {
+        let key = Sha256::new()
+            .chain_update(DOMAIN)
+            .chain_update(definition.hash().0)
+            .chain_update(tensor.as_bytes())
+            .finalize()
+            .into();
+        Self { key, block: 0 }
+    }
+
+    fn next_block(&mut self) -> [u32; 8] {
+        let digest: [u8; 32] = Sha256::new()
+            .chain_update(self.key)
+            .chain_update(self.block.to_le_bytes())
+            .finalize()
+            .into();
+        self.block += 1;
+        let mut words = [0u32; 8];
+        for (word, bytes) in words.iter_mut().zip(digest.as_chunks::<4>().0) {
+            *word = u32::from_le_bytes(*bytes);
+        }
+        words
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::definition::Definition;
+
+    fn definition(hidden: &str, seed: u64) -> Definition {
+        let json = include_str!("definition/example.json")
+            .replace("[200]", hidden)
+            .replace("\"seed\": 1", &format!("\"seed\": {seed}"));
+        Definition::parse(json.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn the_genesis_model_never_changes() {
+        let mut bytes = Vec::new();
+        let name = write(&definition("[200]", 1), &mut bytes).unwrap();
+        assert_eq!(name.to_string(), GOLDEN);
+        assert_eq!(hex::encode(Sha256::digest(&bytes)), GOLDEN);
+        assert_eq!(hash(&definition("[200]", 1)).unwrap(), name);
+    }
+    /// Also what an independent implementation of the rule above (Python, hashlib and struct) gives.
+    const GOLDEN: &str = "2e89b5b3670e88763ac4ac890b8f344fe1503ab880b5682d7a461d5097e02a4d";
+
+    #[test]
+    fn another_seed_or_architecture_gives_another_model() {
+        let base = hash(&definition("[200]", 1)).unwrap();
+        assert_ne!(hash(&definition("[200]", 2)).unwrap(), base);
+        assert_ne!(hash(&definition("[201]", 1)).unwrap(), base);
+    }
+
+    #[test]
+    fn values_fill_the_fan_in_bound_and_are_centred() {
+        let definition = definition("[200]", 1);
+        let mut bytes = Vec::new();
+        write(&definition, &mut bytes).unwrap();
+        let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        for (name, fan_in) in [
+            ("layers.0.weight", 784.0f64),
+            ("layers.0.bias", 784.0),
+            ("layers.1.weight", 200.0),
+        ] {
+            let bound = 1.0 / fan_in.sqrt();
+            let data = file.tensor(name).unwrap().data().to_vec();
+            let values: Vec<f64> = data
+                .as_chunks::<4>()
+                .0
+                .iter()
+                .map(|b| f64::from(f32::from_le_bytes(*b)))
+                .collect();
+            let largest = values.iter().fold(0.0f64, |m, v| m.max(v.abs()));
+            let mean = values.iter().sum::<f64>() / values.len() as f64;
+            assert!(
+                largest <= bound * 1.000_001 && largest > bound * 0.95,
+                "{name}: {largest} of {bound}"
+            );
+            assert!(
+                mean.abs() < bound * 3.0 / (values.len() as f64).sqrt(),
+                "{name}: mean {mean}"
+            );
+        }
+    }
+
+    #[test]
+    fn extreme_words_stay_inside_the_half_open_interval() {
+        assert_eq!(uniform(0), -1.0);
+        assert_eq!(uniform(1 << 31), 0.0);
+        assert_eq!(uniform(u32::MAX), 1.0 - 1.0 / 8_388_608.0);
+    }
+}
