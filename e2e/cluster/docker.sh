@@ -60,8 +60,12 @@ stop_stale() {
     for _ in $(seq 100); do [ -d "/proc/$pid" ] || break; sleep 0.2; done
     [ -d "/proc/$pid" ] && kill -9 "$pid" 2>/dev/null
   fi
-  # What a killed engine leaves: its containerd, and shims, which name our folder on their command line.
-  for pid in $(shims); do kill -9 "$pid" 2>/dev/null || true; done
+  # What a killed engine leaves: its containerd, and shims, which name our folder on their command line. A shim's child is the first
+  # process of a container: with it the container's whole process tree ends.
+  for pid in $(shims); do
+    # shellcheck disable=SC2046 # a list of ids
+    kill -9 "$pid" $(pgrep -P "$pid") 2>/dev/null || true
+  done
   rm -f "$DOCKER_RUN/docker.pid" "$DOCKER_RUN/docker.sock"
 }
 

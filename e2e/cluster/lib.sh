@@ -41,8 +41,11 @@ node_exists() { docker inspect "$NODE" >/dev/null 2>&1; }
 # external: the user named a context of their own; nothing is created, loaded into nodes by force, or deleted.
 external() { [ -n "${E2E_CONTEXT:-}" ]; }
 
-# remove_cluster: also one whose creation was killed half-way.
+# remove_cluster: also one whose creation was killed half-way. The shared store goes with it: a new chain gives old paths new meaning.
 remove_cluster() {
+  # Trainers' files belong to their user; where we are not root, only the node may delete them.
+  docker exec "$NODE" find /var/lib/fl-alliance-store -mindepth 1 -delete >/dev/null 2>&1 || true
+  if [ -d "$STORE" ]; then find "$STORE" -mindepth 1 -delete 2>/dev/null || say "could not empty .build/store"; fi
   rm -f "$STATE/ready"
   rm -rf "$STATE/loaded"
   if [ -x "$BUILD/kind/bin/kind" ]; then
