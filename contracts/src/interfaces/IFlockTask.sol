@@ -179,7 +179,10 @@ interface IFlockTask {
     function currentRound() external view returns (uint256);
     function participantRoles(uint256 round, address account) external view returns (uint256);
     function contributions(uint256 round, address account) external view returns (bytes32);
-    function votes(uint256 round, address account) external view returns (bytes32 voteHash, int8 voteScore, uint256 voteMask);
+    function votes(uint256 round, address account)
+        external
+        view
+        returns (bytes32 voteHash, int8 voteScore, uint256 voteMask);
     function roundResult(uint256 round) external view returns (bytes32 popularHash, int256 voteScore, bytes32 nextHash);
     function globalModelHash(uint256 round) external view returns (bytes32);
     function roundStakedTokens(uint256 round, address account) external view returns (uint256);
@@ -211,17 +214,27 @@ interface IFlockTask {
     );
     event RoundFinished(uint256 indexed round, address[] proposers, address[] voters);
     event RoundDecided(
-        uint256 indexed round, Outcome outcome, bytes32 popularHash, uint256 includedMask, int256 voteScore, bytes32 nextHash
+        uint256 indexed round,
+        Outcome outcome,
+        bytes32 popularHash,
+        uint256 includedMask,
+        int256 voteScore,
+        bytes32 nextHash
     );
     event Slashed(
         address slasher, address indexed contributor, uint256 amount, uint256 indexed round, string contributorType
     );
     event Rewarded(address indexed contributor, uint256 amount, uint256 indexed round, string contributorType);
     event RoundSettled(
-        uint256 indexed round, address indexed caller, uint256 slashedTotal, uint256 bonus, uint256 pot, uint256 rewardedTotal
+        uint256 indexed round,
+        address indexed caller,
+        uint256 slashedTotal,
+        uint256 bonus,
+        uint256 pot,
+        uint256 rewardedTotal
     );
     event Removed(uint256 indexed round, address indexed account, uint256 stakeLeft);
     event TaskEnded(uint256 indexed round, bool terminated);
-    event Claimed(address indexed account, uint256 amount, uint256 round, string claimType);
+    event Claimed(address indexed account, uint256 amount, uint256 indexed round, string claimType);
     event RemainderWithdrawn(address indexed creator, uint256 amount);
 }

@@ -14,6 +14,7 @@ interface IFlockTaskManager {
     error CreatorNotAllowed(address creator);
     error UnknownTask(address task);
     error TaskStillActive(address task);
+    error InexactTransfer();
 
     function allowCreator(address creator, bool allowed) external;
     /// Pulls `initialRewardPool` from the caller, deploys, initialises and funds the clone in the same call.
