@@ -3,8 +3,8 @@
 # `deps.sh cluster` adds what is needed only where no Docker daemon runs and no node image can be pulled.
 . "$(dirname "$0")/lib.sh"
 
-# For cargo (cc, c++ for torch-sys), the scripts, and drawing nothing but what Debian ships.
-BASE=(gcc g++ make git jq python3 python3-pip curl ca-certificates iproute2 util-linux procps xz-utils shellcheck)
+# A C++ compiler for torch-sys; the rest for the scripts.
+BASE=(gcc g++ make git jq python3 python3-pip ca-certificates iproute2 util-linux procps shellcheck)
 # docker.io: the engine; mmdebstrap, busybox-static, iptables: the node image and taking the engine down without a trace.
 CLUSTER=(docker.io iptables mmdebstrap busybox-static)
 
@@ -17,7 +17,11 @@ missing() {
 
 main() {
   local want=("${BASE[@]}") lack
-  [ "${1:-}" = cluster ] && want+=("${CLUSTER[@]}")
+  if [ "${1:-}" = cluster ]; then
+    want+=("${CLUSTER[@]}")
+    # Where the kernel enforces AppArmor, the engine must be able to load its profile.
+    if [ "$(cat /sys/module/apparmor/parameters/enabled 2>/dev/null)" = Y ]; then want+=(apparmor); fi
+  fi
   # An engine from elsewhere (docker-ce, Docker Desktop) conflicts with docker.io and serves as well.
   if command -v dockerd >/dev/null || docker_answers; then want=("${want[@]/docker.io/}"); fi
   mapfile -t want < <(printf '%s\n' "${want[@]}" | grep .)
@@ -30,7 +34,7 @@ main() {
   [ "$(id -u)" = 0 ] || die "missing Debian packages; run: sudo apt-get install --no-install-recommends ${lack[*]}"
   say "installing Debian packages (about 20 s): ${lack[*]}"
   apt-get update -qq >"$BUILD/logs/apt.log" 2>&1 || say "apt-get update failed (see .build/logs/apt.log); trying with the lists at hand"
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${lack[@]}" >>"$BUILD/logs/apt.log" 2>&1 ||
+  DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends "${lack[@]}" >>"$BUILD/logs/apt.log" 2>&1 ||
     { tail -n 20 "$BUILD/logs/apt.log" >&2; die "apt-get could not install: ${lack[*]}"; }
 }
 

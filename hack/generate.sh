@@ -4,11 +4,11 @@
 . "$(dirname "$0")/lib.sh"
 cd "$ROOT" || exit 1
 
-OUTPUTS=(contracts/abi charts/fl-alliance-crds)
+OUTPUTS=(contracts/abi crds/yaml charts/fl-alliance-crds)
 
 run() {
   "$ROOT/hack/contract-deps.sh"
-  timed "contracts/abi" contracts/generate.sh
+  timed "contracts/abi" contracts/export-abi.sh
   timed "CRDs" cargo run --locked -q -p crds --bin crdgen
 }
 

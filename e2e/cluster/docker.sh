@@ -12,6 +12,7 @@ up() {
   use_docker && return
   [ "$(id -u)" = 0 ] || die "no Docker engine answers, and only root can start one: start Docker, or name a cluster with E2E_CONTEXT"
   "$ROOT/hack/deps.sh" cluster
+  use_docker && return # where services run, installing it has started it
   stop_stale
   mkdir -p "$DOCKER_RUN" "$DOCKER_DATA" && chmod 700 "$DOCKER_RUN"
   remember

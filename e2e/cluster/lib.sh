@@ -17,8 +17,9 @@ DATA=$BUILD/data
 mkdir -p "$STATE"
 # kind makes the network it is told to; one of our own can be removed without asking who else uses it.
 export KIND_EXPERIMENTAL_DOCKER_NETWORK=$CLUSTER
-# Debian's docker.io has no buildx plugin.
-export DOCKER_BUILDKIT=0
+# Debian's docker.io has no buildx plugin; newer engines build with nothing else, and would add attestations that a node cannot load.
+export BUILDX_NO_DEFAULT_ATTESTATIONS=1
+docker buildx version >/dev/null 2>&1 || export DOCKER_BUILDKIT=0
 
 own_docker_answers() { [ -S "$DOCKER_RUN/docker.sock" ] && timeout 10 docker -H "unix://$DOCKER_RUN/docker.sock" version >/dev/null 2>&1; }
 user_docker_answers() { command -v docker >/dev/null && timeout 10 docker version >/dev/null 2>&1; }
