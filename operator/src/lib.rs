@@ -4,9 +4,11 @@
 //! Kubernetes, chain, clock and randomness are reached through the traits in [`cluster`], [`chain`] and [`clock`], so
 //! that the whole controller can run in a deterministic simulation.
 
+pub mod admin;
 pub mod chain;
 pub mod cli;
 pub mod clock;
 pub mod cluster;
 pub mod controller;
+pub mod gateway;
 pub mod lease;

@@ -1,0 +1,408 @@
+//! The HTTP API: who may do what, and what each answer means.
+
+use std::{sync::Arc, time::Instant};
+
+use axum::{
+    Json, Router,
+    body::{Body, BodyDataStream},
+    extract::{MatchedPath, Path, Query, Request, State},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header, request::Parts},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::{delete, get, post, put},
+};
+use futures::StreamExt;
+use protocol::{
+    job::MAX_RESULT_BYTES,
+    types::{Address, ModelHash},
+};
+use serde::{Deserialize, de::DeserializeOwned};
+
+use super::{
+    error::{GatewayError, Refusal},
+    object::{JobKey, ObjectId, Owner},
+    staging::Written,
+    state::Gateway,
+    store::Opened,
+    token::{Claims, JobClaims, TokenError},
+    upload::{declared_length, drain, receive, receive_small},
+    verify::{hash_of, verified},
+};
+
+/// Largest definition document, in bytes.
+pub const MAX_DEFINITION_BYTES: u64 = 1024 * 1024;
+
+type Shared = State<Arc<Gateway>>;
+type Answer = Result<Response, GatewayError>;
+
+/// All routes of one gateway.
+pub fn router(gateway: Arc<Gateway>) -> Router {
+    Router::new()
+        .route("/v1/models/{hash}", get(get_model).put(put_model))
+        .route("/v1/job", get(get_job))
+        .route("/v1/results", put(put_result))
+        .route("/v1/results/{namespace}/{job}", get(get_result))
+        .route("/v1/publish", post(publish))
+        .route("/v1/definitions/{hash}", get(get_definition).put(put_definition))
+        .route("/v1/tasks", delete(delete_task))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .fallback(|| async { GatewayError::NotFound("there is no such route") })
+        .method_not_allowed_fallback(|| async {
+            (
+                StatusCode::METHOD_NOT_ALLOWED,
+                Json(serde_json::json!({"error": "MethodNotAllowed", "message": ""})),
+            )
+        })
+        .layer(middleware::from_fn_with_state(Arc::clone(&gateway), observe))
+        .with_state(gateway)
+}
+
+/// Counts and logs every request; never a token, a query or a header.
+async fn observe(State(gateway): Shared, request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route.as_ref().map_or("other", MatchedPath::as_str);
+    let method = match *request.method() {
+        Method::GET => "GET",
+        Method::PUT => "PUT",
+        Method::POST => "POST",
+        Method::DELETE => "DELETE",
+        _ => "other",
+    };
+    let path = request.uri().path().to_owned();
+    let response = next.run(request).await;
+    let (status, took) = (response.status().as_u16(), began.elapsed());
+    gateway.metrics.request(route, method, status, took);
+    let ms = took.as_millis() as u64;
+    match response.extensions().get::<Refusal>() {
+        Some(Refusal(reason, message)) => {
+            gateway.metrics.refusal(reason);
+            if status >= 500 {
+                tracing::error!(method, path, status, ms, reason, message, "request failed");
+            } else {
+                tracing::warn!(method, path, status, ms, reason, message, "request refused");
+            }
+        }
+        None if route.starts_with("/v1/") => tracing::info!(method, path, status, ms, "request answered"),
+        None => tracing::debug!(method, path, status, ms, "request answered"),
+    }
+    response
+}
+
+async fn authorize(gateway: &Gateway, headers: &HeaderMap) -> Result<Claims, GatewayError> {
+    let header = headers.get(header::AUTHORIZATION).ok_or(TokenError::Missing)?;
+    let value = header.to_str().map_err(|_| TokenError::Invalid("it is not text"))?;
+    let token = match value.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
+        _ => return Err(TokenError::Missing.into()),
+    };
+    Ok(gateway.verify(token).await?)
+}
+
+async fn authorize_job(gateway: &Gateway, headers: &HeaderMap) -> Result<(JobClaims, JobKey, Owner), GatewayError> {
+    match authorize(gateway, headers).await? {
+        Claims::Job(claims) => {
+            let job = claims.job.parse()?;
+            let owner = Owner {
+                chain: claims.chain,
+                task: claims.task,
+                participant: claims.participant,
+            };
+            Ok((claims, job, owner))
+        }
+        Claims::Admin(_) => Err(GatewayError::Forbidden("this takes a Job's token")),
+    }
+}
+
+async fn authorize_admin(gateway: &Gateway, headers: &HeaderMap) -> Result<(), GatewayError> {
+    match authorize(gateway, headers).await? {
+        Claims::Admin(_) => Ok(()),
+        Claims::Job(_) => Err(GatewayError::Forbidden("this takes the controller's token")),
+    }
+}
+
+fn parse_hash(text: &str) -> Result<ModelHash, GatewayError> {
+    text.parse()
+        .map_err(|error: protocol::types::ParseError| GatewayError::BadRequest(error.to_string()))
+}
+
+fn parse_query<T: DeserializeOwned>(uri: &Uri) -> Result<T, GatewayError> {
+    Query::try_from_uri(uri)
+        .map(|Query(value)| value)
+        .map_err(|error| GatewayError::BadRequest(format!("the query is not as documented: {}", error.body_text())))
+}
+
+#[derive(Deserialize)]
+struct OwnerQuery {
+    chain: u64,
+    task: Address,
+    participant: Address,
+}
+
+impl From<OwnerQuery> for Owner {
+    fn from(
+        OwnerQuery {
+            chain,
+            task,
+            participant,
+        }: OwnerQuery,
+    ) -> Self {
+        Self {
+            chain,
+            task,
+            participant,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct HolderQuery {
+    chain: u64,
+    task: Address,
+    holder: Address,
+}
+
+#[derive(Deserialize)]
+struct HashQuery {
+    hash: ModelHash,
+}
+
+async fn get_model(State(gateway): Shared, Path(hash): Path<String>, uri: Uri, headers: HeaderMap) -> Answer {
+    let claims = authorize(&gateway, &headers).await?;
+    let hash = parse_hash(&hash)?;
+    let limit = gateway.config.max_model_bytes;
+    let (own, holders, limit) = match claims {
+        Claims::Admin(_) => {
+            let HolderQuery { chain, task, holder } = parse_query(&uri)?;
+            let owner = Owner {
+                chain,
+                task,
+                participant: holder,
+            };
+            (owner, vec![owner], limit)
+        }
+        Claims::Job(claims) => {
+            let own = Owner {
+                chain: claims.chain,
+                task: claims.task,
+                participant: claims.participant,
+            };
+            let holders: Vec<Owner> = match claims.reads.iter().find(|grant| grant.hash == hash) {
+                Some(grant) => grant
+                    .holders
+                    .iter()
+                    .map(|holder| Owner {
+                        participant: *holder,
+                        ..own
+                    })
+                    .collect(),
+                // A Job started again after its pod was lost goes on with what it wrote itself.
+                None if gateway.wrote(&claims.job.parse()?, hash).await? => vec![own],
+                None => return Err(GatewayError::Forbidden("this hash is not among those the Job may read")),
+            };
+            (own, holders, limit.min(claims.max_bytes))
+        }
+    };
+    // Each turn either answers or remembers one copy as bad.
+    for _ in 0..=holders.len() {
+        let opened = gateway.find(own, &holders, hash, limit).await?;
+        if let Some(answer) = serve(&gateway, opened, hash).await? {
+            return Ok(answer);
+        }
+    }
+    Err(GatewayError::NotFound("no holder serves this model unbroken"))
+}
+
+/// Declares the length and cuts the connection before it is reached if the bytes are wrong; `None` if that is known
+/// before the answer began.
+async fn serve(gateway: &Arc<Gateway>, opened: Opened, hash: ModelHash) -> Result<Option<Response>, GatewayError> {
+    let Opened { length, bytes, copy } = opened;
+    let counting = Arc::clone(gateway);
+    let mut stream = verified(bytes, hash)
+        .map(move |block| {
+            match &block {
+                Ok(block) => counting.metrics.sent(block.len() as u64),
+                Err(error) => {
+                    counting.metrics.corrupt.inc();
+                    tracing::error!(%copy, %error, "a model's bytes at rest cannot be served; the read is cut");
+                    counting.store.remember_bad(copy.clone());
+                }
+            }
+            block
+        })
+        .boxed();
+    let first = match stream.next().await {
+        Some(Err(_)) => return Ok(None),
+        Some(Ok(block)) => Some(Ok(block)),
+        None => None,
+    };
+    let mut response = Body::from_stream(futures::stream::iter(first).chain(stream)).into_response();
+    response
+        .headers_mut()
+        .insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/octet-stream"),
+    );
+    Ok(Some(response))
+}
+
+/// Runs a handler that reads a body; a refusal is sent only after some of the rest was read.
+async fn with_body<F>(request: Request, handle: F) -> Answer
+where
+    F: AsyncFnOnce(&Parts, &mut BodyDataStream) -> Answer,
+{
+    let (parts, body) = request.into_parts();
+    let mut body = body.into_data_stream();
+    let answer = handle(&parts, &mut body).await;
+    if answer.is_err() {
+        drain(&mut body).await;
+    }
+    answer
+}
+
+async fn put_model(State(gateway): Shared, Path(hash): Path<String>, request: Request) -> Answer {
+    with_body(request, async |parts, body| {
+        let (claims, job, owner) = authorize_job(&gateway, &parts.headers).await?;
+        if !claims.write_model {
+            return Err(GatewayError::Forbidden("this Job writes no model"));
+        }
+        let id = owner.object(parse_hash(&hash)?);
+        let length = declared_length(&parts.headers, claims.max_bytes.min(gateway.config.max_model_bytes))?;
+        // Known to be refused before a byte is kept; `keep_model` decides.
+        if let Some(existing) = gateway
+            .staging
+            .model_of(&job)
+            .await?
+            .filter(|existing| *existing != id.hash)
+        {
+            return Err(GatewayError::OtherModel { existing });
+        }
+        let file = receive(&gateway, body, length, id.hash).await?;
+        let written = gateway.staging.keep_model(&job, id, file).await?;
+        if claims.publish {
+            gateway.publish(id).await?;
+        }
+        tracing::info!(%job, object = %id, length, published = claims.publish, ?written, "model kept");
+        Ok(created(
+            written,
+            serde_json::json!({ "model": id.hash, "published": claims.publish }),
+        ))
+    })
+    .await
+}
+
+fn created(written: Written, body: serde_json::Value) -> Response {
+    let status = match written {
+        Written::First => StatusCode::CREATED,
+        Written::Same => StatusCode::OK,
+    };
+    (status, Json(body)).into_response()
+}
+
+/// What this Job has written so far: for a pod that takes over from a lost one.
+async fn get_job(State(gateway): Shared, headers: HeaderMap) -> Answer {
+    let (_, job, _) = authorize_job(&gateway, &headers).await?;
+    let model = gateway.staging.model_of(&job).await?;
+    let result = gateway.staging.result_of(&job).await?;
+    Ok(Json(serde_json::json!({ "model": model, "result": result })).into_response())
+}
+
+async fn put_result(State(gateway): Shared, request: Request) -> Answer {
+    with_body(request, async |parts, body| {
+        let (_, job, owner) = authorize_job(&gateway, &parts.headers).await?;
+        let bytes = receive_small(&gateway, body, MAX_RESULT_BYTES as u64).await?;
+        let line = String::from_utf8(bytes).map_err(|_| GatewayError::BadResult)?;
+        let line = line.strip_suffix('\n').unwrap_or(&line).to_owned();
+        let is_object = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&line).is_ok();
+        if !is_object || line.contains(['\n', '\r']) {
+            return Err(GatewayError::BadResult);
+        }
+        let written = gateway.record_result(&job, owner, line).await?;
+        tracing::info!(%job, ?written, "result kept");
+        Ok(created(written, serde_json::json!({})))
+    })
+    .await
+}
+
+async fn get_result(
+    State(gateway): Shared,
+    Path((namespace, job)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Answer {
+    authorize_admin(&gateway, &headers).await?;
+    let job = JobKey::new(&namespace, &job)?;
+    let line = gateway
+        .staging
+        .result_of(&job)
+        .await?
+        .ok_or(GatewayError::NotFound("this Job has written no result"))?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], line).into_response())
+}
+
+async fn publish(State(gateway): Shared, uri: Uri, headers: HeaderMap) -> Answer {
+    authorize_admin(&gateway, &headers).await?;
+    let owner: Owner = parse_query::<OwnerQuery>(&uri)?.into();
+    let id = owner.object(parse_query::<HashQuery>(&uri)?.hash);
+    gateway.publish(id).await?;
+    tracing::info!(object = %id, "published");
+    Ok(Json(serde_json::json!({})).into_response())
+}
+
+async fn put_definition(State(gateway): Shared, Path(hash): Path<String>, request: Request) -> Answer {
+    with_body(request, async |parts, body| {
+        authorize_admin(&gateway, &parts.headers).await?;
+        let owner: Owner = parse_query::<OwnerQuery>(&parts.uri)?.into();
+        let id = owner.object(parse_hash(&hash)?);
+        declared_length(&parts.headers, MAX_DEFINITION_BYTES)?;
+        let bytes = receive_small(&gateway, body, MAX_DEFINITION_BYTES).await?;
+        let actual = hash_of(&bytes);
+        if actual != id.hash {
+            return Err(GatewayError::WrongBytes {
+                declared: id.hash,
+                actual,
+            });
+        }
+        gateway.store.put_bytes(id, bytes.into()).await?;
+        Ok(Json(serde_json::json!({})).into_response())
+    })
+    .await
+}
+
+async fn get_definition(State(gateway): Shared, Path(hash): Path<String>, uri: Uri, headers: HeaderMap) -> Answer {
+    authorize_admin(&gateway, &headers).await?;
+    let owner: Owner = parse_query::<OwnerQuery>(&uri)?.into();
+    let id: ObjectId = owner.object(parse_hash(&hash)?);
+    let bytes = gateway.store.bytes(id, MAX_DEFINITION_BYTES).await?;
+    let bytes = bytes.ok_or(GatewayError::NotFound("this participant serves no such definition"))?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], bytes).into_response())
+}
+
+async fn delete_task(State(gateway): Shared, uri: Uri, headers: HeaderMap) -> Answer {
+    authorize_admin(&gateway, &headers).await?;
+    let owner: Owner = parse_query::<OwnerQuery>(&uri)?.into();
+    gateway.remove_task(owner).await?;
+    tracing::info!(%owner, "everything of this participant in this task is removed");
+    Ok(Json(serde_json::json!({})).into_response())
+}
+
+async fn ready(State(gateway): Shared) -> Response {
+    match gateway.check().await {
+        Ok(()) => "ok\n".into_response(),
+        Err(error) => {
+            let mut response = error.into_response();
+            *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+            response
+        }
+    }
+}
+
+async fn metrics(State(gateway): Shared) -> Answer {
+    let text = gateway
+        .metrics
+        .text()
+        .map_err(|error| GatewayError::Setup(error.to_string()))?;
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
+}
