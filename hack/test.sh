@@ -100,7 +100,10 @@ main() {
     start_cluster
   fi
   for p in "$@"; do
-    [ "$p" != e2e ] || wait_cluster
+    if [ "$p" = e2e ]; then
+      IMAGE_COMPILE_ONLY=1 hack/images.sh # needs no cluster yet
+      wait_cluster
+    fi
     part "$p" || exit 1
   done
 }
