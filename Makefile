@@ -3,7 +3,7 @@
 #   E2E_CONTEXT=name demo, test, e2e, cluster: use this context of your kubeconfig instead of a kind cluster
 #   ARGS=...         demo, e2e, bench: passed on
 export KEEP E2E_CONTEXT E2E_REGISTRY NODE_IMAGE
-export E2E_ARGS := $(ARGS)
+export E2E_ARGS ?= $(ARGS)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test unit contracts lint generate charts e2e setup cluster images bench clean
