@@ -101,13 +101,11 @@ mod tests {
 
     fn each_schema(schema: &Value, visit: &mut dyn FnMut(&Value)) {
         visit(schema);
-        for key in ["properties"] {
-            schema[key]
-                .as_object()
-                .into_iter()
-                .flat_map(|p| p.values())
-                .for_each(|s| each_schema(s, visit));
-        }
+        schema["properties"]
+            .as_object()
+            .into_iter()
+            .flat_map(|p| p.values())
+            .for_each(|s| each_schema(s, visit));
         for key in ["items", "additionalProperties"] {
             if schema[key].is_object() {
                 each_schema(&schema[key], visit);

@@ -6,6 +6,8 @@
 //!
 //! One version, additive changes only: a field is never renamed, removed or given another meaning.
 #![forbid(unsafe_code)]
+// Every printer column of the derive has a `type_`; clippy takes the second one for a repetition.
+#![allow(clippy::duplicated_attributes)]
 
 pub mod conditions;
 pub mod definition;

@@ -184,6 +184,8 @@ pub mod reason {
         "The contract refused a transaction, or would refuse it.", "Read the message; the operator decides anew at the next block.";
 
     // --- participation ---
+    SPEC_INVALID = "SpecInvalid", "FLClient",
+        "A value of the spec cannot be used: not a quantity, or not exactly one volume.", "Correct the field in the message.";
     TASK_NOT_FOUND = "TaskNotFound", "FLClient",
         "There is no FLTask of the name in `taskRef`.", "Make it, or make the client again with another `taskRef`.";
     TASK_NOT_READY = "TaskNotReady", "FLClient",
