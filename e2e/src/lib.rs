@@ -1,1 +1,11 @@
+//! A harness for scenarios on a real cluster and a real chain: what a person would type, as functions that wait on
+//! conditions and say what they waited for.
 #![forbid(unsafe_code)]
+
+pub mod cluster;
+pub mod forward;
+pub mod helm;
+pub mod key;
+pub mod manifests;
+pub mod shell;
+pub mod wait;

@@ -63,7 +63,11 @@ pub fn decide(me: &str, holder: Option<&str>, observed_at: u64, now: u64) -> Ste
         Some(other) if other == me => Step::Take,
         Some(_) => {
             let free_at = observed_at + DURATION.as_secs();
-            if now >= free_at { Step::Take } else { Step::Wait(Duration::from_secs(free_at - now)) }
+            if now >= free_at {
+                Step::Take
+            } else {
+                Step::Wait(Duration::from_secs(free_at - now))
+            }
         }
     }
 }
@@ -79,7 +83,10 @@ pub struct LeaseKeeper {
 
 impl std::fmt::Debug for LeaseKeeper {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LeaseKeeper").field("name", &self.name).field("identity", &self.identity).finish_non_exhaustive()
+        f.debug_struct("LeaseKeeper")
+            .field("name", &self.name)
+            .field("identity", &self.identity)
+            .finish_non_exhaustive()
     }
 }
 
@@ -164,7 +171,10 @@ impl LeaseKeeper {
         self.fence.renewed(0);
         let attempt = async {
             let current = self.api.get_opt(&self.name).await?;
-            let ours = current.as_ref().and_then(|l| l.spec.as_ref()?.holder_identity.as_deref()) == Some(&self.identity);
+            let ours = current
+                .as_ref()
+                .and_then(|l| l.spec.as_ref()?.holder_identity.as_deref())
+                == Some(&self.identity);
             if ours { self.write(current, None).await } else { Ok(()) }
         };
         if let Err(error) = attempt.await {
@@ -184,7 +194,11 @@ impl LeaseKeeper {
         lease.spec = Some(LeaseSpec {
             holder_identity: Some(holder.unwrap_or_default().to_owned()),
             lease_duration_seconds: i32::try_from(DURATION.as_secs()).ok(),
-            acquire_time: if changed { Some(now.clone()) } else { before.acquire_time },
+            acquire_time: if changed {
+                Some(now.clone())
+            } else {
+                before.acquire_time
+            },
             lease_transitions: Some(before.lease_transitions.unwrap_or(0) + i32::from(changed)),
             renew_time: Some(now),
             ..LeaseSpec::default()
@@ -201,8 +215,8 @@ impl LeaseKeeper {
 /// Why this process must stop.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LostLease {
-    #[error("the lease was taken by {}", .0.as_deref().unwrap_or("somebody"))]
-    Taken(Option<String>),
+    #[error("the lease was taken by {0}")]
+    Taken(String),
     #[error("the lease could not be renewed in time")]
     NotRenewed,
 }
@@ -221,7 +235,10 @@ mod tests {
 
     #[test]
     fn a_lease_of_another_is_waited_for() {
-        assert_eq!(decide("a", Some("b"), 100, 105), Step::Wait(DURATION - Duration::from_secs(5)));
+        assert_eq!(
+            decide("a", Some("b"), 100, 105),
+            Step::Wait(DURATION - Duration::from_secs(5))
+        );
     }
 
     #[test]

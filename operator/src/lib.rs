@@ -12,3 +12,5 @@ pub mod cluster;
 pub mod controller;
 pub mod gateway;
 pub mod lease;
+#[cfg(test)]
+mod testing;

@@ -47,15 +47,28 @@ pub struct KubeCluster {
 
 impl std::fmt::Debug for KubeCluster {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("KubeCluster").field("scopes", &self.scopes.len()).finish_non_exhaustive()
+        f.debug_struct("KubeCluster")
+            .field("scopes", &self.scopes.len())
+            .finish_non_exhaustive()
     }
 }
 
 impl KubeCluster {
     /// `instance`: the pod's name, shown as the reporter of Events.
     pub fn new(client: Client, chains: Store<FLChain>, scopes: Vec<Scope>, instance: Option<String>) -> Self {
-        let recorder = Recorder::new(client.clone(), Reporter { controller: FIELD_MANAGER.to_owned(), instance });
-        Self { client, chains, scopes, recorder }
+        let recorder = Recorder::new(
+            client.clone(),
+            Reporter {
+                controller: FIELD_MANAGER.to_owned(),
+                instance,
+            },
+        );
+        Self {
+            client,
+            chains,
+            scopes,
+            recorder,
+        }
     }
 
     fn api<K>(&self, namespace: &str) -> Api<K>
@@ -79,7 +92,8 @@ impl KubeCluster {
             "status": status,
         });
         // Force: the status belongs to this operator alone, whoever wrote into it before.
-        api.patch_status(name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(patch)).await?;
+        api.patch_status(name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(patch))
+            .await?;
         Ok(())
     }
 
@@ -89,7 +103,9 @@ impl KubeCluster {
         K::DynamicType: Default,
     {
         let api: Api<K> = self.api(&key.namespace);
-        let Some(object) = api.get_opt(&key.name).await? else { return Ok(()) };
+        let Some(object) = api.get_opt(&key.name).await? else {
+            return Ok(());
+        };
         let mut finalizers = object.finalizers().to_vec();
         let held = finalizers.iter().any(|f| f == FINALIZER);
         if held == present {
@@ -102,7 +118,10 @@ impl KubeCluster {
         }
         // The resourceVersion makes this a compare-and-swap: another controller's finalizer is never lost.
         let patch = json!({"metadata": {"finalizers": finalizers, "resourceVersion": object.resource_version()}});
-        match api.patch(&key.name, &PatchParams::default(), &Patch::Merge(patch)).await {
+        match api
+            .patch(&key.name, &PatchParams::default(), &Patch::Merge(patch))
+            .await
+        {
             Ok(_) => Ok(()),
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
             Err(error) => Err(error.into()),
@@ -122,7 +141,16 @@ async fn create<K>(api: Api<K>, object: &K) -> Result<Created, ClusterError>
 where
     K: Resource + Clone + Serialize + DeserializeOwned + std::fmt::Debug,
 {
-    match api.create(&PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..Default::default() }, object).await {
+    match api
+        .create(
+            &PostParams {
+                field_manager: Some(FIELD_MANAGER.to_owned()),
+                ..Default::default()
+            },
+            object,
+        )
+        .await
+    {
         Ok(_) => Ok(Created::New),
         Err(kube::Error::Api(status)) if status.code == 409 && status.reason == "AlreadyExists" => Ok(Created::Existed),
         Err(error) => Err(error.into()),
@@ -175,15 +203,18 @@ impl Cluster for KubeCluster {
     }
 
     async fn apply_chain_status(&self, name: &str, status: &crds::FLChainStatus) -> Result<(), ClusterError> {
-        self.apply_status(Api::<FLChain>::all(self.client.clone()), name, status).await
+        self.apply_status(Api::<FLChain>::all(self.client.clone()), name, status)
+            .await
     }
 
     async fn apply_task_status(&self, key: &Key, status: &crds::FLTaskStatus) -> Result<(), ClusterError> {
-        self.apply_status(self.api::<FLTask>(&key.namespace), &key.name, status).await
+        self.apply_status(self.api::<FLTask>(&key.namespace), &key.name, status)
+            .await
     }
 
     async fn apply_client_status(&self, key: &Key, status: &crds::FLClientStatus) -> Result<(), ClusterError> {
-        self.apply_status(self.api::<FLClient>(&key.namespace), &key.name, status).await
+        self.apply_status(self.api::<FLClient>(&key.namespace), &key.name, status)
+            .await
     }
 
     async fn apply_round(&self, round: &FLRound) -> Result<(), ClusterError> {
@@ -192,7 +223,8 @@ impl Cluster for KubeCluster {
         let api = self.api::<FLRound>(&namespace);
         let mut bare = round.clone();
         bare.status = None;
-        api.patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(&bare)).await?;
+        api.patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(&bare))
+            .await?;
         match &round.status {
             Some(status) => self.apply_status(api, &name, status).await,
             None => Ok(()),

@@ -34,7 +34,11 @@ impl Metrics {
         let gauge = |name: &str, help: &str, labels: &[&str]| IntGaugeVec::new(Opts::new(name, help), labels);
         let metrics = Self {
             registry: Registry::new_custom(Some("fl_alliance".to_owned()), None)?,
-            reconciles: counter("reconciles_total", "Reconciles by kind and outcome", &["kind", "outcome"])?,
+            reconciles: counter(
+                "reconciles_total",
+                "Reconciles by kind and outcome",
+                &["kind", "outcome"],
+            )?,
             reconcile_seconds: HistogramVec::new(
                 HistogramOpts::new("reconcile_duration_seconds", "Seconds a reconcile took"),
                 &["kind"],
@@ -44,7 +48,11 @@ impl Metrics {
                 "Transactions by chain, action and outcome",
                 &["chain", "action", "outcome"],
             )?,
-            jobs: counter("jobs_total", "Trainer Jobs by namespace, step and outcome", &["namespace", "step", "outcome"])?,
+            jobs: counter(
+                "jobs_total",
+                "Trainer Jobs by namespace, step and outcome",
+                &["namespace", "step", "outcome"],
+            )?,
             duty_deadline: gauge(
                 "duty_deadline_timestamp_seconds",
                 "Unix time by which this client must act; 0: nothing due",
@@ -55,9 +63,17 @@ impl Metrics {
                 "Duties whose window closed before they were done",
                 &["namespace", "client", "duty"],
             )?,
-            head_timestamp: gauge("head_timestamp_seconds", "Timestamp of the newest block seen", &["chain"])?,
+            head_timestamp: gauge(
+                "head_timestamp_seconds",
+                "Timestamp of the newest block seen",
+                &["chain"],
+            )?,
             head_number: gauge("head_number", "Number of the newest block seen", &["chain"])?,
-            key_balance_gwei: gauge("key_balance_gwei", "Native balance of a client's key", &["namespace", "client"])?,
+            key_balance_gwei: gauge(
+                "key_balance_gwei",
+                "Native balance of a client's key",
+                &["namespace", "client"],
+            )?,
         };
         let collectors: [Box<dyn prometheus::core::Collector>; 9] = [
             Box::new(metrics.reconciles.clone()),

@@ -3,9 +3,15 @@
 pub mod chain;
 pub mod client;
 pub mod context;
+pub mod keys;
 pub mod metrics;
+mod open;
+mod reconcilers;
 mod run;
+mod serve;
 pub mod task;
+mod wakes;
+mod watch;
 
 pub use context::{ChainAccess, ChainProblem, Chains, Context, Settings, TrustedManager};
 pub use run::{ControllerArgs, run};

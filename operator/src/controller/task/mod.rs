@@ -1,0 +1,94 @@
+//! FLTask: resolve the contract, mirror the task and its rounds, keep it moving if asked.
+
+pub mod definition;
+mod error;
+mod keeper;
+pub mod mirror;
+mod observe;
+mod record;
+mod resolve;
+pub mod status;
+
+use std::time::Duration;
+
+use crds::FLTask;
+use kube::ResourceExt;
+use protocol::types::Round;
+
+pub use error::TaskError;
+
+use self::observe::Observed;
+use super::context::Context;
+use crate::cluster::{Cluster, ClusterError, Key};
+
+/// When to look again by ourselves; `None`: something will wake us.
+pub type Next = Option<Duration>;
+
+/// Observe the chain, decide what the status says and what is due, act as keeper, record.
+///
+/// # Errors
+/// Only what a retry with backoff may cure; everything a person must act on ends in the status.
+pub async fn reconcile(key: &Key, ctx: &Context) -> Result<Next, TaskError> {
+    let Some(task) = ctx.cluster.task(key).await? else {
+        return Ok(None);
+    };
+    if task.metadata.deletion_timestamp.is_some() {
+        return Ok(release_if_unreferenced(key, ctx).await?);
+    }
+    ctx.cluster.set_task_finalizer(key, true).await?;
+    match follow(key, &task, ctx).await {
+        Ok((observed, next)) => {
+            record::success(key, &task, &observed, ctx).await?;
+            Ok(next)
+        }
+        Err(TaskError::Cluster(error)) => Err(error.into()),
+        Err(error) => {
+            record::failure(key, &task, &error, ctx).await?;
+            Ok(Some(error.retry_after()))
+        }
+    }
+}
+
+/// Everything that depends on the chain.
+async fn follow(key: &Key, task: &FLTask, ctx: &Context) -> Result<(Observed, Next), TaskError> {
+    if !ctx.settings.stores.iter().any(|store| store == task.spec.store()) {
+        return Err(TaskError::UnknownStore(task.spec.store().to_owned()));
+    }
+    let chain = ctx.chains.get(&task.spec.chain_ref.name).await?;
+    let contract = resolve::contract(task, &chain, ctx).await?;
+    chain.watch(contract);
+    let observed = observe::observe(&chain, contract, mirror_from(task)).await?;
+    definition::ensure(task, &observed.current, ctx).await?;
+    let kept = keeper::act(key, task, &chain, &observed, ctx).await?;
+    let next = if observed.behind { Some(Duration::ZERO) } else { kept };
+    Ok((observed, next))
+}
+
+/// Mirrored and final rounds are not read again; of a task joined late only as many as are kept.
+fn mirror_from(task: &FLTask) -> Round {
+    let status = task.status.as_ref();
+    let mirrored = status.and_then(|s| s.mirrored_rounds).unwrap_or(0);
+    let current = status.and_then(|s| s.round).unwrap_or(0);
+    Round(mirrored.max(current.saturating_sub(task.spec.rounds_history_limit())))
+}
+
+/// A task waits in deletion while clients refer to it: they still have stake and duties there.
+async fn release_if_unreferenced(key: &Key, ctx: &Context) -> Result<Next, ClusterError> {
+    let referred = clients_of(key, ctx.cluster.as_ref()).await?;
+    if referred.is_empty() {
+        ctx.cluster.set_task_finalizer(key, false).await?;
+        return Ok(None);
+    }
+    record::waiting_for_clients(key, &referred, ctx).await?;
+    Ok(Some(Duration::from_secs(30)))
+}
+
+/// Names of the FLClients that refer to this task.
+async fn clients_of(key: &Key, cluster: &dyn Cluster) -> Result<Vec<String>, ClusterError> {
+    let clients = cluster.clients().await?;
+    Ok(clients
+        .iter()
+        .filter(|c| c.namespace().as_deref() == Some(key.namespace.as_str()) && c.spec.task_ref.name == key.name)
+        .map(|c| c.name_any())
+        .collect())
+}

@@ -1,0 +1,74 @@
+//! What an FLTask's reconcile knows of the chain: the rounds that are not mirrored as final yet, all at one block.
+
+use std::sync::Arc;
+
+use protocol::{
+    snapshot::TaskSnapshot,
+    types::{Address, Round},
+};
+
+use super::{error::TaskError, mirror::RoundTransactions};
+use crate::{chain::ChainReader, controller::context::ChainAccess};
+
+/// Rounds mirrored in one reconcile; a task joined late catches up over several.
+const ROUNDS_AT_ONCE: u32 = 8;
+
+/// One round and the transactions its logs name.
+#[derive(Debug)]
+pub struct ObservedRound {
+    pub snapshot: TaskSnapshot,
+    pub transactions: RoundTransactions,
+}
+
+/// The task at one block.
+#[derive(Debug)]
+pub struct Observed {
+    pub confirmed_block: u64,
+    /// The running round, or the last one once the task has ended.
+    pub current: TaskSnapshot,
+    /// Rounds to mirror, oldest first, the current one last.
+    pub rounds: Vec<ObservedRound>,
+    /// Whether more rounds wait to be mirrored.
+    pub behind: bool,
+}
+
+/// Reads the current round, and those from `from` on that come before it.
+pub async fn observe(chain: &Arc<dyn ChainAccess>, contract: Address, from: Round) -> Result<Observed, TaskError> {
+    let reader = chain.reader();
+    let head = reader.head().await?;
+    let confirmed_block = reader.confirmed_block(&head).await?;
+    let current = reader.snapshot(contract, &head, None, &[]).await?;
+    let end = current.round.round;
+    let stop = from.0.saturating_add(ROUNDS_AT_ONCE).min(end.0);
+    let mut rounds = Vec::new();
+    for round in from.0..stop {
+        let snapshot = reader.snapshot(contract, &head, Some(Round(round)), &[]).await?;
+        rounds.push(with_transactions(reader.as_ref(), snapshot).await?);
+    }
+    rounds.push(with_transactions(reader.as_ref(), current.clone()).await?);
+    Ok(Observed {
+        confirmed_block,
+        current,
+        rounds,
+        behind: stop < end.0,
+    })
+}
+
+/// A round's deeds lie between its draw and its settlement; joins are not mirrored with a transaction.
+async fn with_transactions(reader: &dyn ChainReader, snapshot: TaskSnapshot) -> Result<ObservedRound, TaskError> {
+    let round = &snapshot.round;
+    let logs = match round.drawn_block {
+        Some(drawn) => {
+            reader
+                .task_logs(
+                    snapshot.task,
+                    drawn,
+                    round.settled_block.unwrap_or(snapshot.block.number),
+                )
+                .await?
+        }
+        None => Vec::new(),
+    };
+    let transactions = RoundTransactions::of(round.round, &logs);
+    Ok(ObservedRound { snapshot, transactions })
+}

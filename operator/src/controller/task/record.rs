@@ -1,0 +1,250 @@
+//! Status, FLRounds and Events of an FLTask. Everything is compared first: what did not change is not written.
+
+use crds::{
+    Condition, FLTask, FLTaskStatus, Time,
+    conditions::{self, NewCondition, reason, types},
+    rfc3339,
+};
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::{Resource, ResourceExt};
+use protocol::types::{Phase, Timestamp};
+
+use super::{clients_of, error::TaskError, mirror, observe::Observed, status};
+use crate::{
+    cluster::{ClusterError, EventKind, Key, Note},
+    controller::context::Context,
+};
+
+/// After a reconcile that reached the chain.
+pub async fn success(key: &Key, task: &FLTask, observed: &Observed, ctx: &Context) -> Result<(), ClusterError> {
+    let before = task.status.clone().unwrap_or_default();
+    mirror_rounds(key, task, observed, ctx).await?;
+    let summary = observed
+        .rounds
+        .iter()
+        .rev()
+        .find_map(|r| status::summary(&r.snapshot.round));
+    let mut now = status::of_snapshot(&observed.current, summary, &before);
+    now.clients = Some(u32::try_from(clients_of(key, ctx.cluster.as_ref()).await?.len()).unwrap_or(u32::MAX));
+    now.mirrored_rounds = Some(mirrored(observed, &before));
+    let mut set = Setter::new(task, &mut now, ctx.clock.now());
+    set.condition(
+        types::CONTRACT_VERIFIED,
+        true,
+        reason::SUCCEEDED,
+        "registered at a trusted manager",
+    );
+    set.condition(
+        types::DEFINITION_AVAILABLE,
+        true,
+        reason::SUCCEEDED,
+        "the definition has the hash that is on chain",
+    );
+    if task.spec.create.is_some() {
+        set.condition(types::CREATED, true, reason::SUCCEEDED, "the task exists on chain");
+    }
+    set.remove(&[types::STALLED, types::FUNDED, types::SIGNER_AVAILABLE]);
+    let sentence = status::sentence(&observed.current);
+    match (task.spec.suspend, observed.current.state.phase) {
+        (_, Phase::Ended) => set.condition(types::READY, true, reason::COMPLETED, &sentence),
+        (true, _) => {
+            set.condition(
+                types::READY,
+                false,
+                reason::SUSPENDED,
+                &format!("Suspended; nothing is sent. {sentence}"),
+            );
+        }
+        _ => set.condition(types::READY, true, reason::RUNNING, &sentence),
+    }
+    set.remove(&[types::RECONCILING]);
+    announce(key, task, &before, &now, ctx).await?;
+    write(key, &before, now, ctx).await
+}
+
+/// After a reconcile that did not: `Ready=False` with reason and what to do; what was known of the chain stays.
+pub async fn failure(key: &Key, task: &FLTask, error: &TaskError, ctx: &Context) -> Result<(), ClusterError> {
+    let before = task.status.clone().unwrap_or_default();
+    let mut now = before.clone();
+    let message = error.to_string();
+    let (type_, reason) = error.condition();
+    let mut set = Setter::new(task, &mut now, ctx.clock.now());
+    set.condition(types::READY, false, reason, &message);
+    if type_ != types::READY {
+        set.condition(type_, false, reason, &message);
+    }
+    if error.is_stalled() {
+        set.condition(types::STALLED, true, reason, &message);
+        set.remove(&[types::RECONCILING]);
+    } else {
+        set.condition(types::RECONCILING, true, reason, &message);
+        set.remove(&[types::STALLED]);
+    }
+    let said = conditions::find(&before.conditions, types::READY).is_some_and(|c| c.reason == reason);
+    if !said {
+        let note = Note {
+            kind: EventKind::Warning,
+            reason: reason.to_owned(),
+            action: "Reconcile".to_owned(),
+            message,
+        };
+        ctx.cluster.publish(&reference(key, task), &note).await?;
+    }
+    write(key, &before, now, ctx).await
+}
+
+/// While FLClients still refer to a task that is being deleted.
+pub async fn waiting_for_clients(key: &Key, clients: &[String], ctx: &Context) -> Result<(), ClusterError> {
+    let Some(task) = ctx.cluster.task(key).await? else {
+        return Ok(());
+    };
+    let before = task.status.clone().unwrap_or_default();
+    let mut now = before.clone();
+    let message = format!("waiting for these FLClients to be deleted: {}", clients.join(", "));
+    Setter::new(&task, &mut now, ctx.clock.now()).condition(types::READY, false, reason::DELETING, &message);
+    write(key, &before, now, ctx).await
+}
+
+async fn write(key: &Key, before: &FLTaskStatus, now: FLTaskStatus, ctx: &Context) -> Result<(), ClusterError> {
+    if *before == now {
+        Ok(())
+    } else {
+        ctx.cluster.apply_task_status(key, &now).await
+    }
+}
+
+/// FLRounds of what was read, and none beyond the history's limit.
+async fn mirror_rounds(key: &Key, task: &FLTask, observed: &Observed, ctx: &Context) -> Result<(), ClusterError> {
+    let existing = ctx.cluster.rounds(key).await?;
+    for round in &observed.rounds {
+        let object = mirror::flround(
+            &key.name,
+            &key.namespace,
+            task.controller_owner_ref(&()),
+            &round.snapshot,
+            &round.transactions,
+            observed.confirmed_block,
+        );
+        let known = existing.iter().find(|e| e.name_any() == object.name_any());
+        if known.is_none_or(|k| k.status != object.status) {
+            ctx.cluster.apply_round(&object).await?;
+        }
+    }
+    let oldest_kept = (observed.current.round.round.0 + 1).saturating_sub(task.spec.rounds_history_limit());
+    for old in existing.iter().filter(|e| e.spec.round < oldest_kept) {
+        ctx.cluster
+            .delete_round(&Key::new(&key.namespace, old.name_any()))
+            .await?;
+    }
+    Ok(())
+}
+
+/// Rounds below this are mirrored and final.
+fn mirrored(observed: &Observed, before: &FLTaskStatus) -> u32 {
+    let mut done = before.mirrored_rounds.unwrap_or(0);
+    for round in &observed.rounds {
+        let round = &round.snapshot.round;
+        if round.round.0 > done
+            && observed
+                .rounds
+                .first()
+                .is_some_and(|r| r.snapshot.round.round == round.round)
+        {
+            // A task joined late starts where its history starts.
+            done = round.round.0;
+        }
+        if round.round.0 == done && mirror::is_final(round, observed.confirmed_block) {
+            done += 1;
+        }
+    }
+    done
+}
+
+/// One Event per settled round and at the end.
+async fn announce(
+    key: &Key,
+    task: &FLTask,
+    before: &FLTaskStatus,
+    now: &FLTaskStatus,
+    ctx: &Context,
+) -> Result<(), ClusterError> {
+    let mut notes = Vec::new();
+    if before.contract.is_none()
+        && let Some(contract) = now.contract
+    {
+        let what = if task.spec.create.is_some() {
+            "created"
+        } else {
+            "joined"
+        };
+        notes.push(("ContractVerified", format!("Task {contract} {what}")));
+    }
+    if let Some(last) = now
+        .last_result
+        .as_ref()
+        .filter(|last| before.last_result.as_ref() != Some(last))
+    {
+        let model = last.model.map(|m| format!(", model {m}")).unwrap_or_default();
+        notes.push((
+            "RoundSettled",
+            format!(
+                "Round {} {:?}, score {}{model}",
+                last.round, last.outcome, last.vote_score
+            ),
+        ));
+    }
+    if now.phase == Some(Phase::Ended) && before.phase != Some(Phase::Ended) {
+        notes.push(("TaskEnded", "All rounds are settled; participants claim".to_owned()));
+    }
+    for (reason, message) in notes {
+        let note = Note {
+            kind: EventKind::Normal,
+            reason: reason.to_owned(),
+            action: "Mirror".to_owned(),
+            message,
+        };
+        ctx.cluster.publish(&reference(key, task), &note).await?;
+    }
+    Ok(())
+}
+
+fn reference(key: &Key, task: &FLTask) -> ObjectReference {
+    let mut reference = task.object_ref(&());
+    reference.namespace = Some(key.namespace.clone());
+    reference
+}
+
+/// Sets conditions of one status at one time and generation.
+struct Setter<'a> {
+    conditions: &'a mut Vec<Condition>,
+    generation: Option<i64>,
+    now: Time,
+}
+
+impl<'a> Setter<'a> {
+    fn new(task: &FLTask, status: &'a mut FLTaskStatus, now: Timestamp) -> Self {
+        let generation = task.metadata.generation;
+        status.observed_generation = generation;
+        let now = rfc3339(now).unwrap_or_else(|| Time(Default::default()));
+        Self {
+            conditions: &mut status.conditions,
+            generation,
+            now,
+        }
+    }
+
+    fn condition(&mut self, type_: &'static str, status: bool, reason: &'static str, message: &str) {
+        conditions::set(
+            self.conditions,
+            NewCondition::new(type_, status, reason, message),
+            self.generation,
+            &self.now,
+        );
+    }
+
+    fn remove(&mut self, types: &[&str]) {
+        for type_ in types {
+            conditions::remove(self.conditions, type_);
+        }
+    }
+}

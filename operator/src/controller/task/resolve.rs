@@ -1,0 +1,118 @@
+//! From an FLTask's spec to a contract that may be trusted: joined by address, or created once.
+
+use std::sync::Arc;
+
+use crds::{FLTask, fltask::CreateTask};
+use kube::ResourceExt;
+use protocol::{
+    definition::Definition,
+    genesis,
+    types::{Address, ModelHash},
+};
+
+use super::{definition, error::TaskError};
+use crate::{
+    chain::ChainReader,
+    controller::{
+        context::{ChainAccess, Context, TrustedManager},
+        keys,
+    },
+};
+
+/// The task's contract: an address on this chain, registered at a trusted manager with the expected code.
+pub async fn contract(task: &FLTask, chain: &Arc<dyn ChainAccess>, ctx: &Context) -> Result<Address, TaskError> {
+    // Once verified, the address stands in status: contracts do not move, and managers do not unregister live tasks.
+    if let Some(known) = task.status.as_ref().and_then(|s| s.contract) {
+        return Ok(known);
+    }
+    match (&task.spec.contract, &task.spec.create) {
+        (Some(address), _) => joined(*address, chain).await,
+        (None, Some(create)) => created(task, create, chain, ctx).await,
+        // CEL rules this out; an object from before the rule says so instead of looping.
+        (None, None) => Err(TaskError::DefinitionInvalid(
+            "neither contract nor create is set".to_owned(),
+        )),
+    }
+}
+
+async fn joined(address: Address, chain: &Arc<dyn ChainAccess>) -> Result<Address, TaskError> {
+    let reader = chain.reader();
+    if reader.code_hash(address).await?.is_none() {
+        return Err(TaskError::NoCode(address));
+    }
+    for manager in chain.trusted_managers() {
+        if reader.registration(manager.address, address).await?.registered {
+            verify_code(&manager, reader.as_ref(), address).await?;
+            return Ok(address);
+        }
+    }
+    Err(TaskError::UnknownContract(address))
+}
+
+async fn verify_code(manager: &TrustedManager, reader: &dyn ChainReader, task: Address) -> Result<(), TaskError> {
+    let found = reader.registration(manager.address, task).await?;
+    let matches = |pinned: Option<_>, found: Option<_>| pinned.is_none() || pinned == found;
+    if matches(manager.code_hash, found.manager_code_hash)
+        && matches(manager.implementation_code_hash, found.implementation_code_hash)
+    {
+        Ok(())
+    } else {
+        Err(TaskError::CodeMismatch(manager.address))
+    }
+}
+
+async fn created(
+    task: &FLTask,
+    create: &CreateTask,
+    chain: &Arc<dyn ChainAccess>,
+    ctx: &Context,
+) -> Result<Address, TaskError> {
+    let manager = chain
+        .trusted_managers()
+        .into_iter()
+        .find(|m| m.address == create.manager)
+        .ok_or(TaskError::UntrustedManager(create.manager))?;
+    let reader = chain.reader();
+    if reader.code_hash(manager.address).await?.is_none() {
+        return Err(TaskError::NoCode(manager.address));
+    }
+    verify_code(&manager, reader.as_ref(), Address::ZERO).await?;
+    let key = keys::load(
+        ctx.cluster.as_ref(),
+        &task.namespace().unwrap_or_default(),
+        &create.signer,
+    )
+    .await?;
+    let creator = key.address();
+    let definition = definition::of_spec(task)?
+        .ok_or_else(|| TaskError::DefinitionInvalid("a task that is created needs a definition".to_owned()))?;
+    // A creator that was interrupted finds its task again: one (creator, salt), one task.
+    if let Some(existing) = reader.task_of(manager.address, creator, create.salt).await? {
+        let chain_hash = reader.parameters(existing).await?.definition_hash;
+        if chain_hash != definition.hash() {
+            return Err(TaskError::DefinitionMismatch {
+                ours: definition.hash(),
+                chain: chain_hash,
+            });
+        }
+        return Ok(existing);
+    }
+    if !reader.is_creator_allowed(manager.address, creator).await? {
+        return Err(TaskError::CreatorNotAllowed {
+            creator,
+            manager: manager.address,
+        });
+    }
+    let parameters = create
+        .parameters
+        .parameters(definition.hash(), genesis_hash(&definition)?);
+    let allow_list = create.parameters.allow_list.clone().unwrap_or_default();
+    Ok(chain
+        .sender(key)
+        .create_task(manager.address, create.salt, &parameters, &allow_list)
+        .await?)
+}
+
+fn genesis_hash(definition: &Definition) -> Result<ModelHash, TaskError> {
+    genesis::hash(definition).map_err(|error| TaskError::Genesis(error.to_string()))
+}
