@@ -1,0 +1,88 @@
+//! Deleting an FLClient: its duty is finished first, unless it cannot be or is given up.
+
+use crds::{FLClient, conditions::reason, names};
+use kube::ResourceExt;
+use protocol::{
+    action::{Action, Decision, Transaction},
+    types::Amount,
+};
+
+use super::{
+    ClientError, duty,
+    events::Events,
+    observe::{Hold, Observed},
+};
+use crate::{
+    cluster::{FINALIZER, Key},
+    controller::context::Context,
+};
+
+pub(super) fn is_deleting(client: &FLClient) -> bool {
+    client.metadata.deletion_timestamp.is_some()
+}
+
+/// The annotation that gives up the running duty and what it may cost.
+pub(super) fn is_abandoned(client: &FLClient) -> bool {
+    client
+        .annotations()
+        .get(names::ANNOTATION_ABANDON)
+        .is_some_and(|value| value == "true")
+}
+
+/// Whether nothing keeps the object any more: no duty in the running round, nothing that can still be sent. Waiting for
+/// somebody else's draw or reveal is a duty as long as the round may still ask something of us.
+pub(super) fn is_done(observed: &Observed, decision: &Decision) -> bool {
+    let owes = duty::of(&observed.snapshot, observed.view.participant).is_some();
+    let sends = decision.actions.iter().any(|action| match action {
+        // Pokes are a service to the task, not a duty; others will.
+        Action::Send(transaction) => !transaction.is_poke() && !matches!(transaction, Transaction::JoinRound { .. }),
+        _ => false,
+    });
+    !owes && !sends
+}
+
+/// Whether what stands in the way also makes it impossible to do a duty: then waiting is of no use. A chain or task that
+/// is only not ready at present may still be acted on later, if this client ever got as far as having an address.
+pub(super) fn cannot_act(client: &FLClient, hold: &Hold) -> bool {
+    let never = [
+        reason::TASK_NOT_FOUND,
+        reason::SPEC_INVALID,
+        reason::SIGNER_IN_USE,
+        reason::SIGNER_CHANGED,
+    ];
+    let untouched = client.status.as_ref().is_none_or(|status| status.address.is_none());
+    hold.without_key || never.contains(&hold.problem.reason) || untouched
+}
+
+/// Lets the object go, with a last word.
+pub(super) async fn release(client: &FLClient, abandoned: bool, ctx: &Context) -> Result<(), ClientError> {
+    let key = Key::new(client.namespace().unwrap_or_default(), client.name_any());
+    if !client.finalizers().iter().any(|f| f == FINALIZER) {
+        return Ok(());
+    }
+    Events::new(ctx.cluster.as_ref(), client)
+        .released(abandoned, last_word(client))
+        .await?;
+    for gauge in [&ctx.metrics.duty_deadline, &ctx.metrics.key_balance_gwei] {
+        // Only fails if there was none.
+        let _ = gauge.remove_label_values(&[&key.namespace, &key.name]);
+    }
+    ctx.cluster.set_client_finalizer(&key, false).await?;
+    Ok(())
+}
+
+fn last_word(client: &FLClient) -> String {
+    let status = client.status.clone().unwrap_or_default();
+    let Some(address) = status.address else {
+        return "deleted; nothing was staked".to_owned();
+    };
+    let left = status.stake.unwrap_or(Amount::ZERO);
+    let claimable = status.claimable.unwrap_or(Amount::ZERO);
+    if left.is_zero() && claimable.is_zero() {
+        return format!("{address} has nothing left in the task");
+    }
+    format!(
+        "{address} has stake {left} and claimable {claimable} in the task's contract; once the task has ended, call \
+         claimRewards() with its key, or make an FLClient with the same Secret again"
+    )
+}
