@@ -1,3 +1,124 @@
+//! The command line of the trainer.
 #![forbid(unsafe_code)]
 
-fn main() {}
+use std::{path::PathBuf, process};
+
+use clap::{Args, Parser, Subcommand};
+use protocol::job::{ExitCode, INPUT_DIRECTORY, SCRATCH_DIRECTORY, Step};
+
+use trainer_image::{
+    failure::Failure,
+    input::Input,
+    job::Job,
+    report::{self, TerminationLog},
+    steps, termination,
+};
+
+const ABOUT: &str = "Trains and judges models for one participant of an FL Alliance task.
+
+Reads <input-dir>/input.json (what to do), token and ca.crt (for the gateway). Models come from and go to the gateway
+named in the input document; with a gateway of file:///some/folder they are files there, named by their SHA-256, and
+the result is result.json: that is how to take part by hand.
+
+Progress goes to standard output; its last line is the result as JSON, or on failure standard error has one line
+starting with 'error:'.";
+
+const EXIT_CODES: &str = "Exit codes:
+   0  done
+   1  worth another try (network, gateway not reachable, stopped by SIGTERM)
+  64  the data cannot be read or does not fit the definition
+  65  the definition cannot be run
+  66  out of memory
+  67  the input document is not what this trainer understands
+  68  the requested device is not there
+  69  the gateway refused this job";
+
+#[derive(Parser)]
+#[command(name = "fl-alliance-trainer", version, about = ABOUT, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Find out whether everything is there: definition, data, device, gateway. Runs one batch.
+    Check(Common),
+    /// Train from the round's start model and hand in a contribution.
+    Train(Common),
+    /// Fetch and aggregate the round's contributions, compare with the start model, hand in the aggregate.
+    Vote(Common),
+}
+
+#[derive(Args)]
+struct Common {
+    /// Folder with input.json, and token and ca.crt if the gateway wants them.
+    #[arg(long, default_value = INPUT_DIRECTORY)]
+    input_dir: PathBuf,
+    /// Folder for temporary files (as large as all contributions together) [default: /scratch, or the system's if there
+    /// is none].
+    #[arg(long)]
+    scratch: Option<PathBuf>,
+    /// File for the result or error line [default: /dev/termination-log if it exists].
+    #[arg(long)]
+    termination_log: Option<PathBuf>,
+}
+
+fn main() -> process::ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Printing can fail only if nobody listens.
+            let _ = error.print();
+            return if error.use_stderr() {
+                code(ExitCode::Input)
+            } else {
+                code(ExitCode::Ok)
+            };
+        }
+    };
+    let (step, common) = match cli.command {
+        Command::Check(common) => (Step::Check, common),
+        Command::Train(common) => (Step::Train, common),
+        Command::Vote(common) => (Step::Vote, common),
+    };
+    let log = TerminationLog::new(common.termination_log.clone());
+    if let Err(error) = termination::watch(log.clone()) {
+        eprintln!("SIGTERM will not be answered with a message: {error}");
+    }
+    match run(step, common) {
+        Ok(line) => {
+            log.write(&line);
+            println!("{line}");
+            code(ExitCode::Ok)
+        }
+        Err(failure) => {
+            let line = report::error_line(&failure);
+            log.write(&line);
+            eprintln!("{line}");
+            code(failure.exit_code())
+        }
+    }
+}
+
+fn code(code: ExitCode) -> process::ExitCode {
+    process::ExitCode::from(code as u8)
+}
+
+fn run(step: Step, common: Common) -> Result<String, Failure> {
+    let scratch = common.scratch.unwrap_or_else(|| {
+        let mounted = PathBuf::from(SCRATCH_DIRECTORY);
+        if mounted.is_dir() {
+            mounted
+        } else {
+            std::env::temp_dir()
+        }
+    });
+    let job = Job::prepare(Input::read(&common.input_dir, step)?, &scratch)?;
+    let outcome = match step {
+        Step::Check => steps::check(&job)?,
+        Step::Train => steps::train(&job)?,
+        Step::Vote => steps::vote::vote(&job)?,
+    };
+    report::deliver(&job, outcome)
+}

@@ -1,0 +1,123 @@
+//! Everything that ends the process, and with which exit code.
+
+use std::{io, path::PathBuf};
+
+use aggregation::AggregationError;
+use protocol::{definition::DefinitionError, job::ExitCode, model::ModelError, types::ModelHash};
+use tch::TchError;
+
+use crate::{dataset::DataError, device::DeviceError, gateway::GatewayError, input::InputError};
+
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    #[error("input: {0}")]
+    Input(#[from] InputError),
+    #[error("definition: {0}")]
+    Definition(#[from] DefinitionError),
+    #[error(
+        "definition: this program derives genesis model {derived} from it, but the round starts from {expected}; \
+         nothing can be computed for this task"
+    )]
+    Genesis { expected: ModelHash, derived: ModelHash },
+    #[error(
+        "definition: training diverges in its first step (a value that is not finite); the learning rate is too large"
+    )]
+    Diverged,
+    #[error("data: {0}")]
+    Data(#[from] DataError),
+    #[error("device: {0}")]
+    Device(#[from] DeviceError),
+    #[error("gateway: {0}")]
+    Gateway(#[from] GatewayError),
+    #[error("start model: {0}")]
+    StartModel(ModelError),
+    #[error("aggregation: {0}")]
+    Aggregation(#[from] AggregationError),
+    #[error("libtorch: {}", first_line(.0))]
+    Torch(#[from] TchError),
+    #[error("model: {0}")]
+    Model(#[from] ModelError),
+    #[error("{}: {error}", .path.display())]
+    Io { path: PathBuf, error: io::Error },
+}
+
+impl Failure {
+    pub fn category(&self) -> &'static str {
+        match self {
+            Self::Input(_) => "input",
+            Self::Definition(_) | Self::Genesis { .. } | Self::Diverged => "definition",
+            Self::Data(_) => "data",
+            Self::Device(_) => "device",
+            Self::Gateway(_) => "gateway",
+            Self::StartModel(_) => "start-model",
+            Self::Aggregation(_) => "aggregation",
+            Self::Torch(_) => "torch",
+            Self::Model(_) => "model",
+            Self::Io { .. } => "io",
+        }
+    }
+
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Input(_) => ExitCode::Input,
+            Self::Definition(_) | Self::Genesis { .. } | Self::Diverged => ExitCode::Definition,
+            Self::Data(DataError::Memory { .. }) => ExitCode::Memory,
+            Self::Data(_) => ExitCode::Data,
+            Self::Device(_) => ExitCode::Device,
+            Self::Gateway(GatewayError::Refused { .. } | GatewayError::TooLarge { .. }) => ExitCode::Refused,
+            Self::Gateway(GatewayError::Address(_) | GatewayError::Certificate(_)) => ExitCode::Input,
+            Self::Torch(error) if out_of_memory(error) => ExitCode::Memory,
+            Self::StartModel(ModelError::Io(_))
+            | Self::Gateway(_)
+            | Self::Aggregation(_)
+            | Self::Torch(_)
+            | Self::Model(_)
+            | Self::Io { .. } => ExitCode::Transient,
+            Self::StartModel(_) => ExitCode::Definition,
+        }
+    }
+}
+
+/// libtorch has no type for this: its allocators say it in words.
+fn out_of_memory(error: &TchError) -> bool {
+    let text = error.to_string();
+    [
+        "not enough memory",
+        "can't allocate memory",
+        "out of memory",
+        "std::bad_alloc",
+    ]
+    .iter()
+    .any(|s| text.contains(s))
+}
+
+/// libtorch's messages carry a C++ stack trace.
+fn first_line(error: &TchError) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_libtorch_says_about_memory_is_understood() {
+        let huge = tch::Tensor::f_zeros([1 << 45], (tch::Kind::Float, tch::Device::Cpu));
+        let failure = Failure::from(huge.unwrap_err());
+        assert_eq!(failure.exit_code(), ExitCode::Memory, "{failure}");
+        assert_eq!(failure.to_string().lines().count(), 1);
+    }
+
+    #[test]
+    fn a_refusal_is_final_and_an_unreachable_gateway_is_not() {
+        let refused = GatewayError::Refused {
+            status: 401,
+            message: "TokenExpired".into(),
+        };
+        assert_eq!(Failure::from(refused).exit_code(), ExitCode::Refused);
+        assert_eq!(
+            Failure::from(GatewayError::Network("reset".into())).exit_code(),
+            ExitCode::Transient
+        );
+    }
+}

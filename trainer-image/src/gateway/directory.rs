@@ -1,0 +1,68 @@
+//! `file:///directory`: work by hand, without a gateway. Models are files named by their hash, the result is
+//! `result.json`.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use protocol::types::ModelHash;
+
+use super::{Gateway, GatewayError, transfer};
+
+pub(super) const RESULT_FILE: &str = "result.json";
+
+pub(super) struct Directory {
+    root: PathBuf,
+}
+
+impl Directory {
+    pub(super) fn new(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    /// Writes beside the target and renames, so that a reader never sees half a file.
+    fn place(&self, name: &str, write: impl FnOnce(&Path) -> io::Result<()>) -> Result<(), GatewayError> {
+        let target = self.root.join(name);
+        let part = self.root.join(format!(".{name}.part"));
+        write(&part)
+            .and_then(|()| fs::rename(&part, &target))
+            .map_err(|error| GatewayError::Io { path: target, error })
+    }
+}
+
+impl Gateway for Directory {
+    fn ready(&self) -> Result<(), GatewayError> {
+        let io = |error| GatewayError::Io {
+            path: self.root.clone(),
+            error,
+        };
+        if fs::metadata(&self.root).map_err(io)?.is_dir() {
+            Ok(())
+        } else {
+            Err(io(io::ErrorKind::NotADirectory.into()))
+        }
+    }
+
+    fn fetch(&self, hash: ModelHash, path: &Path, limit: u64, _timeout: Duration) -> Result<(), GatewayError> {
+        let source = self.root.join(hash.to_string());
+        let io = |error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound => GatewayError::NotFound(hash),
+            _ => GatewayError::Io {
+                path: source.clone(),
+                error,
+            },
+        };
+        transfer::receive(File::open(&source).map_err(io)?, hash, path, limit, io)
+    }
+
+    fn put_model(&self, hash: ModelHash, path: &Path) -> Result<(), GatewayError> {
+        self.place(&hash.to_string(), |part| fs::copy(path, part).map(drop))
+    }
+
+    fn put_result(&self, line: &str) -> Result<(), GatewayError> {
+        self.place(RESULT_FILE, |part| fs::write(part, format!("{line}\n")))
+    }
+}

@@ -1,0 +1,23 @@
+//! The trainer: `check`, `train` and `vote` of one participant, each one process that reads an input document and its
+//! data and hands in a model and one line of result.
+#![deny(unsafe_code)]
+
+mod cuda;
+pub mod dataset;
+pub mod device;
+pub mod evaluate;
+pub mod examples;
+pub mod failure;
+pub mod gateway;
+pub mod idx;
+pub mod input;
+pub mod job;
+pub mod network;
+pub mod report;
+pub mod sgd;
+pub mod shuffle;
+pub mod steps;
+pub mod termination;
+pub mod threads;
+pub mod training;
+mod verdict;

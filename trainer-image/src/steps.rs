@@ -1,0 +1,100 @@
+//! `check`, `train` and `vote`.
+
+use std::time::{Duration, SystemTime};
+
+use protocol::{
+    definition::Optimizer,
+    job::{CheckResult, StepResult, TrainResult},
+    model::Metadata,
+};
+use tch::Reduction;
+
+use crate::{
+    device,
+    evaluate::{cross_entropy, decimal, evaluate},
+    failure::Failure,
+    gateway::retry,
+    job::Job,
+    sgd::Sgd,
+    training::{self, Seat},
+};
+
+mod fetch;
+pub mod vote;
+
+/// How long `check` waits for the gateway.
+const GATEWAY_PATIENCE: Duration = Duration::from_secs(30);
+/// How long the test split may take once training was cut short.
+const LATE_EVALUATION: Duration = Duration::from_secs(2);
+
+/// Whether everything a round needs is there, before anything is staked.
+pub fn check(job: &Job) -> Result<StepResult, Failure> {
+    let (path, genesis_model) = job.genesis()?;
+    println!(
+        "check: definition {} gives genesis model {genesis_model}",
+        job.definition.hash()
+    );
+    let mut network = job.load(&path)?;
+    let size = usize::try_from(job.definition.training.batch_size).unwrap_or(usize::MAX);
+    let batch = job.examples.order(&job.data.train[..size.min(job.data.train.len())])?;
+    let (images, labels) = job.examples.batch(&batch)?;
+    let loss = cross_entropy(&network.forward(&images)?, &labels, Reduction::Mean)?;
+    let Optimizer::Sgd(settings) = &job.definition.training.optimizer;
+    Sgd::new(settings, &network, job.device)?.step(&mut network, &loss)?;
+    if !network.is_finite()? {
+        return Err(Failure::Diverged);
+    }
+    println!(
+        "check: one batch of {} ran, loss {:.4}",
+        images.size()[0],
+        loss.f_double_value(&[])?
+    );
+    retry(SystemTime::now() + GATEWAY_PATIENCE, "gateway", || job.gateway.ready())?;
+    println!("check: gateway reached");
+    Ok(StepResult::Check(CheckResult {
+        genesis_model,
+        train_samples: u32::try_from(job.data.train.len()).unwrap_or(u32::MAX),
+        test_samples: u32::try_from(job.data.test.len()).unwrap_or(u32::MAX),
+        classes: job.data.classes,
+        device: device::name(job.device),
+    }))
+}
+
+/// A contribution from the round's start model and the training split.
+pub fn train(job: &Job) -> Result<StepResult, Failure> {
+    let mut network = job.load(&job.start_model()?)?;
+    let identity = job.identity();
+    let seat = Seat {
+        participant: identity.participant,
+        round: identity.round,
+    };
+    let finish_by = job.input.finish_by();
+    let trained = training::train(
+        &mut network,
+        &job.examples,
+        &job.data.train,
+        &job.definition,
+        seat,
+        job.device,
+        finish_by,
+    )?;
+    let metadata = Metadata::contribution(identity.task, identity.round, identity.participant);
+    let (path, model) = job.write("contribution", |out| network.save(&metadata, out))?;
+    job.upload(model, &path)?;
+    let stop = finish_by.max(SystemTime::now() + LATE_EVALUATION);
+    let scores = evaluate(&[&network], &job.examples, &job.data.test, stop)?[0];
+    println!(
+        "train: test accuracy {:.4}, loss {:.4}",
+        scores.accuracy(),
+        scores.loss()
+    );
+    Ok(StepResult::Train(TrainResult {
+        model,
+        epochs: trained.epochs,
+        steps: trained.steps,
+        loss: decimal(trained.loss),
+        test_metric: decimal(scores.metric(job.definition.evaluation.metric)),
+        seconds: format!("{:.3}", trained.seconds),
+        stopped_early: trained.stopped_early,
+    }))
+}
