@@ -16,7 +16,11 @@ pub enum ChainError {
     #[error("the contract refuses: {reason}")]
     Reverted { reason: String },
     #[error("the key {address} holds {balance} wei, {needed} are needed")]
-    LowFunds { address: String, balance: String, needed: String },
+    LowFunds {
+        address: String,
+        balance: String,
+        needed: String,
+    },
     #[error("the fee needed ({needed} wei per gas) is above the cap ({cap})")]
     FeeCap { needed: u128, cap: u128 },
     #[error("a transaction of {address} that this operator did not send is pending (nonce {nonce})")]

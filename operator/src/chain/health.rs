@@ -59,7 +59,10 @@ impl ChainHealth {
 
     /// Whether tasks on this chain may be acted on. A stalled or skewed chain is still the chain.
     pub fn usable(&self) -> bool {
-        matches!(self, Self::Healthy { .. } | Self::Stalled { .. } | Self::ClockSkew { .. })
+        matches!(
+            self,
+            Self::Healthy { .. } | Self::Stalled { .. } | Self::ClockSkew { .. }
+        )
     }
 }
 
@@ -70,16 +73,28 @@ impl std::fmt::Display for ChainHealth {
             Self::Healthy { .. } => f.write_str("the chain answers"),
             Self::RpcUnreachable { detail } => write!(f, "no endpoint answers ({detail}); check the endpoints Secret"),
             Self::Lagging { head, seen } => {
-                write!(f, "the endpoints are behind: head {head}, block {seen} was seen before; add an endpoint or wait")
+                write!(
+                    f,
+                    "the endpoints are behind: head {head}, block {seen} was seen before; add an endpoint or wait"
+                )
             }
             Self::Stalled { age_seconds, .. } => {
-                write!(f, "the newest block is {age_seconds} s old: the chain or its endpoints stand still")
+                write!(
+                    f,
+                    "the newest block is {age_seconds} s old: the chain or its endpoints stand still"
+                )
             }
             Self::ClockSkew { ahead_seconds, .. } => {
-                write!(f, "the newest block is {ahead_seconds} s ahead of this machine's clock; check its time service")
+                write!(
+                    f,
+                    "the newest block is {ahead_seconds} s ahead of this machine's clock; check its time service"
+                )
             }
             Self::WrongChainId { expected, found } => {
-                write!(f, "the endpoints serve chain {found}, not {expected}; correct chainId or the endpoints Secret")
+                write!(
+                    f,
+                    "the endpoints serve chain {found}, not {expected}; correct chainId or the endpoints Secret"
+                )
             }
             Self::WrongGenesis { expected, found } => write!(
                 f,
@@ -104,7 +119,11 @@ mod tests {
 
     #[test]
     fn a_stalled_chain_may_be_acted_on_and_a_wrong_one_may_not() {
-        let head = BlockRef { number: 1, hash: B256::ZERO, timestamp: protocol::types::Timestamp(1) };
+        let head = BlockRef {
+            number: 1,
+            hash: B256::ZERO,
+            timestamp: protocol::types::Timestamp(1),
+        };
         assert!(ChainHealth::Stalled { head, age_seconds: 900 }.usable());
         assert!(!ChainHealth::WrongChainId { expected: 1, found: 2 }.usable());
         assert!(!ChainHealth::Connecting.usable());

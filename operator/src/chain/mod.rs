@@ -11,12 +11,24 @@ use protocol::{
     types::{Address, Amount, B256, Round},
 };
 
+pub mod bindings;
+mod calls;
+mod convert;
 mod error;
+pub mod fees;
 mod health;
+mod metrics;
+pub mod reader;
+mod revert;
+pub mod rpc;
+pub mod send_state;
 mod signer;
+pub mod transport;
+pub mod wire;
 
 pub use error::ChainError;
 pub use health::{ChainHealth, Wake};
+pub use metrics::ChainMetrics;
 pub use signer::{SIGNING_KEY_FIELD, SIGNING_KEY_TYPE, SignerError, SigningKey};
 
 /// One chain as configured by an FLChain: its reads, its senders, what happens on it, and how it fares.
@@ -25,6 +37,9 @@ pub trait Chain: Send + Sync + 'static {
 
     /// The one sender of this key on this chain in this process: asking twice gives the same one.
     fn sender(&self, key: &SigningKey) -> Arc<dyn TaskSender>;
+
+    /// Host of the endpoint in use, never its URL; `None` until one answered.
+    fn endpoint(&self) -> Option<String>;
 
     /// From now on new blocks are searched for logs of `task`.
     fn watch(&self, task: Address);
@@ -56,6 +71,8 @@ pub trait ChainReader: Send + Sync + 'static {
     /// What a manager says of a task: registered or not, and its implementation's code hash.
     async fn registration(&self, manager: Address, task: Address) -> Result<Registration, ChainError>;
 
+    async fn is_creator_allowed(&self, manager: Address, creator: Address) -> Result<bool, ChainError>;
+
     /// The address `createTask` gave (or `None`) for this creator and salt.
     async fn task_of(&self, manager: Address, creator: Address, salt: B256) -> Result<Option<Address>, ChainError>;
 
@@ -84,9 +101,10 @@ pub struct ChainIdentity {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Registration {
     pub registered: bool,
-    pub creator_allowed: bool,
     pub manager_code_hash: Option<B256>,
     pub implementation: Address,
+    /// The token its tasks stake.
+    pub token: Address,
     pub implementation_code_hash: Option<B256>,
 }
 
@@ -102,21 +120,67 @@ pub struct TaskLog {
 /// The events that FLRound shows with their transaction. `round` is the event's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TaskEvent {
-    Joined { round: Round, account: Address },
-    DrawFixed { round: Round },
-    DrawReset { round: Round },
-    RolesDrawn { round: Round },
-    Contributed { round: Round, account: Address },
-    VoteCommitted { round: Round, account: Address },
-    VoteRevealed { round: Round, account: Address },
-    RoundFinished { round: Round },
-    Slashed { round: Round, account: Address, amount: Amount, slasher: Address, role: String },
-    Rewarded { round: Round, account: Address, amount: Amount, role: String },
-    RoundSettled { round: Round, caller: Address },
-    Removed { round: Round, account: Address },
-    Staked { account: Address, amount: Amount },
-    TaskEnded { round: Round, terminated: bool },
-    Claimed { account: Address, amount: Amount },
+    Joined {
+        round: Round,
+        account: Address,
+    },
+    DrawFixed {
+        round: Round,
+    },
+    DrawReset {
+        round: Round,
+    },
+    RolesDrawn {
+        round: Round,
+    },
+    Contributed {
+        round: Round,
+        account: Address,
+    },
+    VoteCommitted {
+        round: Round,
+        account: Address,
+    },
+    VoteRevealed {
+        round: Round,
+        account: Address,
+    },
+    RoundFinished {
+        round: Round,
+    },
+    Slashed {
+        round: Round,
+        account: Address,
+        amount: Amount,
+        slasher: Address,
+        role: String,
+    },
+    Rewarded {
+        round: Round,
+        account: Address,
+        amount: Amount,
+        role: String,
+    },
+    RoundSettled {
+        round: Round,
+        caller: Address,
+    },
+    Removed {
+        round: Round,
+        account: Address,
+    },
+    Staked {
+        account: Address,
+        amount: Amount,
+    },
+    TaskEnded {
+        round: Round,
+        terminated: bool,
+    },
+    Claimed {
+        account: Address,
+        amount: Amount,
+    },
 }
 
 /// Sends for one key on one chain. One transaction in flight; the nonce is the chain's.
@@ -127,12 +191,21 @@ pub trait TaskSender: Send + Sync + 'static {
     /// Sends one call to `task` and waits until it is mined, replacing it with a higher fee after some blocks, up to
     /// the cap. Returns early with [`ChainError::Reverted`] when `estimateGas` says it would revert: nothing is paid.
     /// If another call of the same key is in flight, waits for it, by urgency (`deadline`, reveals first).
-    async fn send(&self, task: Address, transaction: &Transaction, deadline: Option<protocol::types::Timestamp>)
-    -> Result<Mined, ChainError>;
+    async fn send(
+        &self,
+        task: Address,
+        transaction: &Transaction,
+        deadline: Option<protocol::types::Timestamp>,
+    ) -> Result<Mined, ChainError>;
 
     /// `createTask` on a manager (approving the initial reward pool exactly, first). Idempotent by salt.
-    async fn create_task(&self, manager: Address, salt: B256, parameters: &TaskParameters, allow_list: &[Address])
-    -> Result<Address, ChainError>;
+    async fn create_task(
+        &self,
+        manager: Address,
+        salt: B256,
+        parameters: &TaskParameters,
+        allow_list: &[Address],
+    ) -> Result<Address, ChainError>;
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

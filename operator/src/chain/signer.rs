@@ -49,7 +49,9 @@ impl SigningKey {
     ) -> Result<Self, SignerError> {
         let found = secret_type.unwrap_or_default();
         if found != SIGNING_KEY_TYPE {
-            return Err(SignerError::WrongType { found: found.to_owned() });
+            return Err(SignerError::WrongType {
+                found: found.to_owned(),
+            });
         }
         Self::from_text(data.get(SIGNING_KEY_FIELD).ok_or(SignerError::MissingField)?.as_ref())
     }
@@ -96,7 +98,12 @@ mod tests {
 
     #[test]
     fn a_key_is_read_with_and_without_prefix_and_white_space() {
-        for text in [KEY.to_owned(), format!("0x{KEY}"), format!("  {KEY}\n"), KEY.to_uppercase()] {
+        for text in [
+            KEY.to_owned(),
+            format!("0x{KEY}"),
+            format!("  {KEY}\n"),
+            KEY.to_uppercase(),
+        ] {
             assert_eq!(parse(&text).unwrap().address().to_string(), ADDRESS, "{text:?}");
         }
     }
@@ -105,10 +112,21 @@ mod tests {
     fn each_defect_of_a_secret_has_its_own_error() {
         let data = secret(KEY);
         let wrong = SigningKey::from_secret(Some("Opaque"), &data).unwrap_err();
-        assert_eq!(wrong, SignerError::WrongType { found: "Opaque".to_owned() });
-        assert_eq!(SigningKey::from_secret(None, &data).unwrap_err(), SignerError::WrongType { found: String::new() });
+        assert_eq!(
+            wrong,
+            SignerError::WrongType {
+                found: "Opaque".to_owned()
+            }
+        );
+        assert_eq!(
+            SigningKey::from_secret(None, &data).unwrap_err(),
+            SignerError::WrongType { found: String::new() }
+        );
         let empty = BTreeMap::<String, Vec<u8>>::new();
-        assert_eq!(SigningKey::from_secret(Some(SIGNING_KEY_TYPE), &empty).unwrap_err(), SignerError::MissingField);
+        assert_eq!(
+            SigningKey::from_secret(Some(SIGNING_KEY_TYPE), &empty).unwrap_err(),
+            SignerError::MissingField
+        );
         assert_eq!(parse("0x1234").unwrap_err(), SignerError::NotHex);
         assert_eq!(parse(&"g".repeat(64)).unwrap_err(), SignerError::NotHex);
         assert_eq!(parse(&"0".repeat(64)).unwrap_err(), SignerError::OutOfRange);

@@ -1,0 +1,297 @@
+//! JSON-RPC over HTTP to one endpoint.
+//!
+//! Written against reqwest directly and not alloy's transport, because that one puts the whole URL, API key included,
+//! into tracing spans and error texts.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::Deserialize;
+use serde_json::{Value, json, value::RawValue};
+use url::Url;
+
+/// Largest answer read, in bytes: a snapshot is below 64 KiB, a log query is split when it is too large.
+const MAX_ANSWER: usize = 32 << 20;
+
+/// What one endpoint said. No text in it contains more of the URL than the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CallError {
+    /// No answer: cannot connect, timed out, HTTP error.
+    Transport(String),
+    RateLimited,
+    /// The endpoint refused with a JSON-RPC error.
+    Rpc {
+        code: i64,
+        message: String,
+        data: Option<Vec<u8>>,
+    },
+    /// Not JSON-RPC, or not of the shape asked for.
+    Garbled(String),
+    /// Its newest block is below one seen before.
+    Behind {
+        head: u64,
+        seen: u64,
+    },
+}
+
+impl CallError {
+    /// Stable, for metrics.
+    pub fn outcome(&self) -> &'static str {
+        match self {
+            Self::Transport(_) => "transport",
+            Self::RateLimited => "rate-limited",
+            Self::Rpc { .. } => "refused",
+            Self::Garbled(_) => "garbled",
+            Self::Behind { .. } => "behind",
+        }
+    }
+}
+
+impl std::fmt::Display for CallError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Transport(text) | Self::Garbled(text) => f.write_str(text),
+            Self::RateLimited => f.write_str("rate limited"),
+            Self::Behind { head, seen } => write!(f, "its head is {head}, block {seen} was seen before"),
+            Self::Rpc { code, message, .. } => write!(f, "{message} (code {code})"),
+        }
+    }
+}
+
+/// One endpoint of a chain. Tests put their own in its place.
+#[async_trait]
+pub trait Transport: Send + Sync + 'static {
+    /// One JSON-RPC call; `params` is the array.
+    async fn call(&self, method: &str, params: Value) -> Result<Box<RawValue>, CallError>;
+
+    /// For people: host and port, nothing secret.
+    fn host(&self) -> &str;
+}
+
+/// An `http` or `https` endpoint.
+pub struct HttpTransport {
+    client: reqwest::Client,
+    url: Url,
+    host: String,
+    /// Parts of the URL that must not show up in a message the endpoint echoes.
+    secrets: Vec<String>,
+}
+
+impl std::fmt::Debug for HttpTransport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "HttpTransport({})", self.host)
+    }
+}
+
+#[derive(Deserialize)]
+struct Answer<'a> {
+    #[serde(borrow, default)]
+    result: Option<&'a RawValue>,
+    #[serde(default)]
+    error: Option<AnswerError>,
+}
+
+#[derive(Deserialize)]
+struct AnswerError {
+    #[serde(default)]
+    code: i64,
+    #[serde(default)]
+    message: String,
+    #[serde(default)]
+    data: Option<Value>,
+}
+
+impl HttpTransport {
+    /// `timeout` bounds a whole call. Errors name the host only.
+    pub fn new(url: Url, timeout: Duration) -> Result<Self, String> {
+        let host = match (url.host_str(), url.port()) {
+            (Some(host), Some(port)) => format!("{host}:{port}"),
+            (Some(host), None) => host.to_owned(),
+            (None, _) => return Err("an endpoint URL without a host".to_owned()),
+        };
+        let mut builder = reqwest::Client::builder()
+            .timeout(timeout)
+            .connect_timeout(timeout.min(Duration::from_secs(5)))
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("fl-alliance-operator/", env!("CARGO_PKG_VERSION")));
+        match url.scheme() {
+            "https" => {}
+            // No roots are needed here, and an image may have none.
+            "http" => builder = builder.tls_certs_only([]),
+            other => {
+                return Err(format!(
+                    "the endpoint {host} has scheme {other:?}, expected http or https"
+                ));
+            }
+        }
+        // Main installs it too; a test or a library user may not have.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = builder.build().map_err(|e| {
+            tracing::debug!(host, error = %e.without_url(), "cannot set up TLS");
+            format!("cannot set up TLS for {host}: are root certificates installed?")
+        })?;
+        let secrets = secrets_of(&url);
+        Ok(Self {
+            client,
+            url,
+            host,
+            secrets,
+        })
+    }
+
+    fn redact(&self, text: &str) -> String {
+        let mut text: String = text.chars().take(400).collect();
+        for secret in &self.secrets {
+            text = text.replace(secret, "***");
+        }
+        text
+    }
+}
+
+/// Path segments, query values and user info: any of them may be an API key.
+fn secrets_of(url: &Url) -> Vec<String> {
+    let mut secrets: Vec<String> = url.path_segments().into_iter().flatten().map(str::to_owned).collect();
+    secrets.extend(url.query_pairs().map(|(_, value)| value.into_owned()));
+    secrets.extend(url.password().map(str::to_owned));
+    secrets.push(url.username().to_owned());
+    secrets.retain(|s| s.len() >= 8);
+    secrets.sort_by_key(|s| std::cmp::Reverse(s.len()));
+    secrets
+}
+
+fn transport_error(error: reqwest::Error) -> CallError {
+    let what = if error.is_timeout() {
+        "timed out"
+    } else if error.is_connect() {
+        "cannot connect"
+    } else {
+        "the connection broke"
+    };
+    CallError::Transport(what.to_owned())
+}
+
+#[async_trait]
+impl Transport for HttpTransport {
+    async fn call(&self, method: &str, params: Value) -> Result<Box<RawValue>, CallError> {
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string();
+        let request = self
+            .client
+            .post(self.url.clone())
+            .header("content-type", "application/json")
+            .body(body);
+        let mut response = request.send().await.map_err(transport_error)?;
+        let status = response.status();
+        if status.as_u16() == 429 {
+            return Err(CallError::RateLimited);
+        }
+        let mut bytes = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(transport_error)? {
+            if bytes.len() + chunk.len() > MAX_ANSWER {
+                return Err(CallError::Rpc {
+                    code: 0,
+                    message: "response too large".to_owned(),
+                    data: None,
+                });
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        let answer: Answer<'_> = match serde_json::from_slice(&bytes) {
+            Ok(answer) => answer,
+            Err(_) if !status.is_success() => {
+                return Err(CallError::Transport(format!("HTTP status {}", status.as_u16())));
+            }
+            Err(_) => return Err(CallError::Garbled("the answer is not JSON-RPC".to_owned())),
+        };
+        if let Some(error) = answer.error {
+            let message = self.redact(&error.message);
+            let lower = message.to_ascii_lowercase();
+            if error.code == -32005 && !lower.contains("results") && !lower.contains("range")
+                || lower.contains("rate limit")
+                || lower.contains("too many requests")
+            {
+                return Err(CallError::RateLimited);
+            }
+            return Err(CallError::Rpc {
+                code: error.code,
+                message,
+                data: error.data.as_ref().and_then(revert_bytes),
+            });
+        }
+        match answer.result {
+            Some(result) => Ok(result.to_owned()),
+            // `"result": null` is an answer, for instance for a block that does not exist.
+            None if status.is_success() => {
+                RawValue::from_string("null".to_owned()).map_err(|_| CallError::Garbled("null".to_owned()))
+            }
+            None => Err(CallError::Transport(format!("HTTP status {}", status.as_u16()))),
+        }
+    }
+
+    fn host(&self) -> &str {
+        &self.host
+    }
+}
+
+/// Nodes put a revert's bytes at `data`, `data.data` or `data.originalError.data`.
+fn revert_bytes(data: &Value) -> Option<Vec<u8>> {
+    match data {
+        Value::String(text) => {
+            let start = text.find("0x")?;
+            hex::decode(&text[start + 2..]).ok()
+        }
+        Value::Object(map) => ["data", "originalError", "result"]
+            .iter()
+            .find_map(|k| revert_bytes(map.get(*k)?)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_of_a_url_but_the_host_is_shown() {
+        let url: Url = "https://user:hunter2secret@rpc.example.org:8545/v2/0123456789abcdefKEY?token=topsecrettoken"
+            .parse()
+            .unwrap();
+        // No network is touched here: the client is only built.
+        let transport = HttpTransport {
+            client: {
+                let _ = rustls::crypto::ring::default_provider().install_default();
+                reqwest::Client::builder().tls_certs_only([]).build().unwrap()
+            },
+            host: "rpc.example.org:8545".to_owned(),
+            secrets: secrets_of(&url),
+            url,
+        };
+        let shown = format!(
+            "{transport:?} {}",
+            transport.redact("bad key 0123456789abcdefKEY or topsecrettoken")
+        );
+        for secret in ["hunter2secret", "0123456789abcdefKEY", "topsecrettoken"] {
+            assert!(!shown.contains(secret), "{shown}");
+        }
+        assert!(shown.contains("rpc.example.org:8545"));
+    }
+
+    #[test]
+    fn a_url_that_cannot_be_an_endpoint_is_refused_without_echoing_it() {
+        for bad in ["ftp://host/secretsecret", "data:text/plain,secretsecret"] {
+            let error = HttpTransport::new(bad.parse().unwrap(), Duration::from_secs(1)).unwrap_err();
+            assert!(!error.contains("secretsecret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn revert_bytes_are_found_where_different_nodes_put_them() {
+        for data in [
+            json!("0x1234"),
+            json!({"data": "0x1234"}),
+            json!({"originalError": {"data": "Reverted 0x1234"}}),
+        ] {
+            assert_eq!(revert_bytes(&data), Some(vec![0x12, 0x34]), "{data}");
+        }
+        assert_eq!(revert_bytes(&json!({"message": "no"})), None);
+    }
+}
