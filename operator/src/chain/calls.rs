@@ -89,3 +89,11 @@ pub fn approve(token: Address, spender: Address, amount: U256) -> Call {
         data: FlockToken::approveCall { spender, value: amount }.abi_encode(),
     }
 }
+
+/// A call of the registry.
+pub fn to_manager<C: SolCall>(manager: Address, call: &C) -> Call {
+    Call {
+        to: manager,
+        data: call.abi_encode(),
+    }
+}

@@ -12,19 +12,24 @@ use protocol::{
 };
 
 pub mod bindings;
-mod calls;
+mod broadcast;
+pub mod calls;
 mod convert;
 mod error;
 pub mod fees;
 mod health;
 mod metrics;
+mod queue;
 pub mod reader;
 mod revert;
 pub mod rpc;
 pub mod send_state;
+pub mod sender;
+pub mod senders;
 mod signer;
 pub mod transport;
 pub mod wire;
+mod worker;
 
 pub use error::ChainError;
 pub use health::{ChainHealth, Wake};

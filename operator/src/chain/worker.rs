@@ -1,0 +1,472 @@
+//! Carries out what [`SendState`] decides, one call after the other.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use alloy::primitives::{Address, Bytes, U64, U256};
+use protocol::types::{Amount, B256};
+use serde_json::json;
+
+use super::{
+    ChainError, Mined,
+    broadcast::{self, Signed, Verdict},
+    calls::Call,
+    fees::{Fees, Market},
+    queue::{Answer, Job},
+    rpc::Rpc,
+    send_state::{GiveUp, Observation, SendState, Step, Waiting},
+    sender::{Route, Shared},
+    wire::{Header, Receipt},
+};
+
+/// Nonces whose offers are remembered: reorgs deeper than this many transactions of one key are not met.
+const REMEMBERED: usize = 64;
+/// Failed looks at the chain in a row before a broadcast call is given up.
+const LOOKS: u32 = 60;
+/// What a node that cannot say is taken to want as tip, in wei.
+const DEFAULT_TIP: u128 = 1_000_000_000;
+
+pub(super) struct Worker {
+    shared: Arc<Shared>,
+    /// The highest offer ever broadcast by this process, by nonce.
+    offers: BTreeMap<u64, Fees>,
+    /// A pending transaction that is not ours: its nonce and the block at which it was first seen.
+    foreign: Option<(u64, u64)>,
+}
+
+/// How a call left the worker.
+enum Outcome {
+    Over(Job, Answer),
+    /// Something more urgent came before anything was broadcast.
+    SteppedBack(Job),
+}
+
+/// What is known of the call in hand.
+struct InHand {
+    job: Job,
+    state: SendState,
+    gas_limit: Option<u64>,
+    newest: Option<Signed>,
+}
+
+impl Worker {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            offers: BTreeMap::new(),
+            foreign: None,
+        }
+    }
+
+    /// Until the sender is dropped. A call in flight is finished first.
+    pub(super) async fn run(mut self) {
+        loop {
+            let job = self.shared.queue().take();
+            let Some(job) = job else {
+                if self.shared.closed.load(Ordering::Relaxed) {
+                    return;
+                }
+                self.shared.changed.notified().await;
+                continue;
+            };
+            match self.carry_out(job).await {
+                Outcome::SteppedBack(job) => self.shared.queue().put_back(job),
+                Outcome::Over(job, answer) => {
+                    self.count(&job, &answer);
+                    self.shared.queue().finish(job, &answer);
+                }
+            }
+        }
+    }
+
+    fn count(&self, job: &Job, answer: &Answer) {
+        let outcome = match answer {
+            Ok(mined) if mined.success => "mined",
+            Ok(_) => "mined-reverted",
+            Err(error) => error.category(),
+        };
+        self.record(job.action, outcome);
+        let address = self.shared.key.address();
+        match answer {
+            Ok(mined) => {
+                tracing::info!(action = job.action, %address, transaction = %mined.transaction, block = mined.block,
+                    success = mined.success, "transaction mined");
+            }
+            Err(error) => tracing::info!(action = job.action, %address, %error, "transaction not sent"),
+        }
+    }
+
+    fn record(&self, action: &str, outcome: &str) {
+        let route = self.shared.route();
+        if let Some(metrics) = route.reader.rpc().metrics() {
+            metrics.transaction(route.reader.rpc().chain(), action, outcome);
+        }
+    }
+
+    async fn carry_out(&mut self, job: Job) -> Outcome {
+        let state = SendState::new(job.deadline);
+        let mut hand = InHand {
+            job,
+            state,
+            gas_limit: None,
+            newest: None,
+        };
+        let mut failed_looks = 0;
+        loop {
+            let route = self.shared.route();
+            let looked = self.look(&route, &hand).await;
+            let (head, seen) = match looked {
+                Ok(looked) => {
+                    failed_looks = 0;
+                    looked
+                }
+                // Nothing of it is out: the caller may as well know at once.
+                Err(error) if hand.state.untouched() => return Outcome::Over(hand.job, Err(error)),
+                Err(error) => {
+                    failed_looks += 1;
+                    if failed_looks >= LOOKS {
+                        return Outcome::Over(hand.job, Err(error));
+                    }
+                    self.pause(&route, route.config.poll).await;
+                    continue;
+                }
+            };
+            let step = hand.state.next(&route.config.policy, &seen);
+            let result = match step {
+                Step::Done(hash) => {
+                    let answer = self.receipt_of(&route, hash).await;
+                    match answer {
+                        Ok(Some(mined)) => return Outcome::Over(hand.job, Ok(mined)),
+                        // It was there a moment ago.
+                        Ok(None) | Err(_) => Ok(true),
+                    }
+                }
+                Step::Fail(why) => return Outcome::Over(hand.job, Err(self.reason(why))),
+                Step::Restart => {
+                    hand.gas_limit = None;
+                    Ok(false)
+                }
+                Step::Wait(waiting) => {
+                    if hand.state.untouched() {
+                        if hand.job.abandoned() {
+                            let gone = ChainError::Fenced("nobody waits for this call any more".to_owned());
+                            return Outcome::Over(hand.job, Err(gone));
+                        }
+                        if self.shared.queue().more_urgent_than(&hand.job) {
+                            return Outcome::SteppedBack(hand.job);
+                        }
+                    }
+                    self.say(&hand.job, waiting);
+                    Ok(true)
+                }
+                Step::Send { nonce, fees } => self.offer(&route, &mut hand, &head, nonce, fees).await,
+                Step::Repeat => {
+                    let signed = hand.newest.clone();
+                    match signed {
+                        Some(signed) => self.broadcast(&route, &mut hand, &head, &signed).await,
+                        None => Ok(true),
+                    }
+                }
+            };
+            match result {
+                Err(error) => return Outcome::Over(hand.job, Err(error)),
+                Ok(false) => {}
+                Ok(true) => self.next_block(&route, &head, &step).await,
+            }
+        }
+    }
+
+    /// The chain at its head, as far as this key is concerned.
+    async fn look(&mut self, route: &Route, hand: &InHand) -> Result<(Header, Observation), ChainError> {
+        let rpc = route.reader.rpc();
+        let address = self.shared.key.address();
+        let head = rpc.head().await?;
+        let nonce: U64 = rpc
+            .call("eth_getTransactionCount", json!([address, Rpc::at(head.hash)]))
+            .await?;
+        let nonce = nonce.to::<u64>();
+        let pending_nonce = if hand.state.untouched() {
+            // Not every endpoint has a pool to look into.
+            rpc.call::<U64>("eth_getTransactionCount", json!([address, "pending"]))
+                .await
+                .map_or(nonce, |n| n.to())
+        } else {
+            nonce
+        };
+        let head_number = head.number.to::<u64>();
+        let own_offer = self.offers.get(&nonce).copied();
+        self.foreign = match self.foreign {
+            _ if pending_nonce <= nonce || own_offer.is_some() => None,
+            Some((at, since)) if at == nonce => Some((at, since)),
+            _ => Some((nonce, head_number)),
+        };
+        let mined = match hand.state.nonce() {
+            Some(own) if nonce > own => self.mined_of(route, hand, head_number).await?,
+            _ => None,
+        };
+        let seen = Observation {
+            head: head_number,
+            head_time: head.block().timestamp,
+            nonce,
+            pending_nonce,
+            market: market(rpc, &head).await?,
+            mined,
+            own_offer,
+            foreign_since: self.foreign.map(|(_, since)| since),
+            fenced: !(route.config.fence)(),
+        };
+        Ok((head, seen))
+    }
+
+    /// The attempt that is in the canonical chain, if one is.
+    async fn mined_of(&self, route: &Route, hand: &InHand, head: u64) -> Result<Option<B256>, ChainError> {
+        for hash in hand.state.hashes() {
+            let Some(receipt) = receipt(route, hash).await? else {
+                continue;
+            };
+            if receipt.block_number.is_none_or(|n| n.to::<u64>() > head) {
+                continue;
+            }
+            if is_canonical(route, &receipt).await? {
+                return Ok(Some(hash));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Signs and broadcasts. The first time, whether the call would succeed is tried before anything is paid.
+    /// `Ok(true)`: look again at the next block; `Ok(false)`: at once.
+    async fn offer(
+        &mut self,
+        route: &Route,
+        hand: &mut InHand,
+        head: &Header,
+        nonce: u64,
+        fees: Fees,
+    ) -> Result<bool, ChainError> {
+        let rpc = route.reader.rpc();
+        let gas_limit = match hand.gas_limit {
+            Some(gas_limit) => gas_limit,
+            None => {
+                let estimate = estimate(rpc, self.shared.key.address(), &hand.job.call).await?;
+                let limit = with_margin(estimate, head);
+                self.afford(rpc, head, limit, fees).await?;
+                hand.gas_limit = Some(limit);
+                limit
+            }
+        };
+        let first = hand.state.untouched();
+        let signed = broadcast::sign(
+            &self.shared.key,
+            self.shared.chain_id,
+            nonce,
+            gas_limit,
+            fees,
+            &hand.job.call,
+        )?;
+        // Asked last: a lease may have been lost while the estimate was under way.
+        if !(route.config.fence)() {
+            return Ok(true);
+        }
+        hand.state.signed(signed.hash, nonce, fees, head.number.to());
+        hand.newest = Some(signed.clone());
+        self.offers.insert(nonce, fees);
+        while self.offers.len() > REMEMBERED {
+            self.offers.pop_first();
+        }
+        self.record(hand.job.action, if first { "sent" } else { "bumped" });
+        tracing::debug!(action = hand.job.action, nonce, hash = %signed.hash, ?fees, "broadcasting");
+        self.broadcast(route, hand, head, &signed).await
+    }
+
+    async fn broadcast(
+        &mut self,
+        route: &Route,
+        hand: &mut InHand,
+        head: &Header,
+        signed: &Signed,
+    ) -> Result<bool, ChainError> {
+        let rpc = route.reader.rpc();
+        let only = hand.state.hashes().count() == 1;
+        match broadcast::verdict(rpc.call("eth_sendRawTransaction", json!([signed.raw])).await) {
+            Verdict::Accepted => hand.state.accepted(head.number.to()),
+            Verdict::TooLow => {
+                hand.state.priced_too_low();
+                return Ok(false);
+            }
+            Verdict::NonceUsed | Verdict::Unknown(_) => {}
+            Verdict::Funds if only => {
+                self.withdraw(hand);
+                return Err(ChainError::LowFunds {
+                    address: self.shared.key.address().to_string(),
+                    balance: "too little".to_owned(),
+                    needed: "more".to_owned(),
+                });
+            }
+            Verdict::Refused(text) if only => {
+                self.withdraw(hand);
+                return Err(ChainError::BadAnswer(text));
+            }
+            // A raise was refused; the offers before it are still in the pool.
+            Verdict::Funds | Verdict::Refused(_) => hand.state.accepted(head.number.to()),
+        }
+        Ok(true)
+    }
+
+    /// The only attempt never reached a pool.
+    fn withdraw(&mut self, hand: &InHand) {
+        if let Some(nonce) = hand.state.nonce() {
+            self.offers.remove(&nonce);
+        }
+    }
+
+    /// Whether the key can pay for the whole gas limit at the price offered.
+    async fn afford(&self, rpc: &Rpc, head: &Header, gas_limit: u64, fees: Fees) -> Result<(), ChainError> {
+        let address = self.shared.key.address();
+        let balance: U256 = rpc.call("eth_getBalance", json!([address, Rpc::at(head.hash)])).await?;
+        let needed = U256::from(gas_limit).saturating_mul(U256::from(fees.most()));
+        if balance < needed {
+            return Err(ChainError::LowFunds {
+                address: address.to_string(),
+                balance: balance.to_string(),
+                needed: needed.to_string(),
+            });
+        }
+        Ok(())
+    }
+
+    async fn receipt_of(&self, route: &Route, hash: B256) -> Result<Option<Mined>, ChainError> {
+        let Some(receipt) = receipt(route, hash).await? else {
+            return Ok(None);
+        };
+        let Some(block) = receipt.block_number.map(|n| n.to::<u64>()) else {
+            return Ok(None);
+        };
+        route.reader.rpc().observe(block);
+        let price = receipt.effective_gas_price.unwrap_or_default();
+        let fee = receipt
+            .gas_used
+            .saturating_mul(price)
+            .saturating_add(receipt.l1_fee.unwrap_or_default());
+        Ok(Some(Mined {
+            transaction: receipt.transaction_hash,
+            block,
+            success: receipt.status.is_none_or(|s| s.to::<u64>() == 1),
+            gas_used: u64::try_from(receipt.gas_used).unwrap_or(u64::MAX),
+            fee: Amount(fee),
+        }))
+    }
+
+    fn say(&self, job: &Job, waiting: Waiting) {
+        let address = self.shared.key.address();
+        match waiting {
+            Waiting::Foreign { nonce } => {
+                tracing::warn!(action = job.action, %address, nonce,
+                    "a transaction of this key that this process did not send is pending; waiting for it");
+            }
+            Waiting::FeeCap { needed, cap } => {
+                tracing::warn!(action = job.action, %address, needed, cap, "fees are above the cap; waiting");
+            }
+            Waiting::Fenced => tracing::info!(action = job.action, %address, "not broadcasting without the lease"),
+            Waiting::Mining | Waiting::Settling => {}
+        }
+    }
+
+    fn reason(&self, why: GiveUp) -> ChainError {
+        match why {
+            GiveUp::Foreign { nonce } => ChainError::ForeignPending {
+                address: self.shared.key.address().to_string(),
+                nonce,
+            },
+            GiveUp::FeeCap { needed, cap } => ChainError::FeeCap { needed, cap },
+            GiveUp::Fenced => ChainError::Fenced("this process does not hold the lease".to_owned()),
+            GiveUp::NotMined(Some(hash)) => ChainError::NotMined(hash.to_string()),
+            GiveUp::NotMined(None) => ChainError::NotMined("nothing was sent before the deadline".to_owned()),
+        }
+    }
+
+    /// Returns at the next block, or after one pause where the chain's next block is not what is waited for.
+    async fn next_block(&self, route: &Route, head: &Header, step: &Step) {
+        let any_moment = matches!(step, Step::Repeat | Step::Done(_) | Step::Wait(Waiting::Fenced));
+        loop {
+            self.pause(route, route.config.poll).await;
+            if any_moment {
+                return;
+            }
+            match route.reader.rpc().head().await {
+                Ok(now) if now.hash == head.hash => {}
+                _ => return,
+            }
+        }
+    }
+
+    async fn pause(&self, route: &Route, duration: Duration) {
+        route.reader.rpc().clock().sleep(duration).await;
+    }
+}
+
+/// Gas the call would use now.
+///
+/// # Errors
+/// [`ChainError::Reverted`] if it would revert: nothing was paid.
+pub(super) async fn estimate(rpc: &Rpc, from: Address, call: &Call) -> Result<u64, ChainError> {
+    let data = Bytes::from(call.data.clone());
+    let gas: U64 = rpc
+        .call(
+            "eth_estimateGas",
+            json!([{"from": from, "to": call.to, "data": data}, "latest"]),
+        )
+        .await?;
+    Ok(gas.to())
+}
+
+/// A quarter more than estimated, since state moves on until the call is mined, but no more than a block holds.
+fn with_margin(estimate: u64, head: &Header) -> u64 {
+    let limit = estimate.saturating_add(estimate / 4).saturating_add(10_000);
+    match head.gas_limit.map(|g| u64::try_from(g).unwrap_or(u64::MAX)) {
+        Some(block) if block >= estimate => limit.min(block),
+        _ => limit,
+    }
+}
+
+async fn market(rpc: &Rpc, head: &Header) -> Result<Market, ChainError> {
+    let narrow = |price: U256| u128::try_from(price).unwrap_or(u128::MAX);
+    match head.base_fee_per_gas {
+        Some(base_fee) => {
+            let tip = rpc
+                .call::<U256>("eth_maxPriorityFeePerGas", json!([]))
+                .await
+                .map_or(DEFAULT_TIP, narrow);
+            Ok(Market::Dynamic {
+                base_fee: narrow(base_fee),
+                tip,
+            })
+        }
+        None => Ok(Market::Legacy {
+            gas_price: narrow(rpc.call("eth_gasPrice", json!([])).await?),
+        }),
+    }
+}
+
+async fn receipt(route: &Route, hash: B256) -> Result<Option<Receipt>, ChainError> {
+    route
+        .reader
+        .rpc()
+        .call("eth_getTransactionReceipt", json!([hash]))
+        .await
+}
+
+/// The receipt's block is the chain's block of that number.
+async fn is_canonical(route: &Route, receipt: &Receipt) -> Result<bool, ChainError> {
+    let (Some(number), Some(hash)) = (receipt.block_number, receipt.block_hash) else {
+        return Ok(false);
+    };
+    Ok(route
+        .reader
+        .header(number.to())
+        .await?
+        .is_some_and(|header| header.hash == hash))
+}
