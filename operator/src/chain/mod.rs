@@ -17,7 +17,9 @@ pub mod calls;
 mod convert;
 mod error;
 pub mod fees;
+mod heads;
 mod health;
+pub mod hub;
 mod metrics;
 mod queue;
 pub mod reader;
@@ -33,7 +35,10 @@ mod worker;
 
 pub use error::ChainError;
 pub use health::{ChainHealth, Wake};
+pub use hub::{ChainHub, HubConfig};
 pub use metrics::ChainMetrics;
+pub use reader::{Confirmations, EvmReader};
+pub use senders::Senders;
 pub use signer::{SIGNING_KEY_FIELD, SIGNING_KEY_TYPE, SignerError, SigningKey};
 
 /// One chain as configured by an FLChain: its reads, its senders, what happens on it, and how it fares.
