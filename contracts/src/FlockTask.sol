@@ -32,12 +32,14 @@ contract FlockTask is TaskRounds, TaskViews, Initializable {
             commitWindow: p.commitWindow,
             revealWindow: p.revealWindow,
             stallTimeout: p.stallTimeout,
-            totalNumberOfRounds: p.totalNumberOfRounds,
+            totalNumberOfRounds: uint16(p.totalNumberOfRounds),
+            currentRound: 0,
             quorumBps: p.quorumBps,
             bonusRatio: p.bonusRatioForSlashCaller,
             minParticipants: uint8(p.minNumberOfParticipants),
             maxParticipants: uint8(p.maxNumberOfParticipants),
-            allowList: p.allowListEnabled
+            allowList: p.allowListEnabled,
+            ended: false
         });
         _entryStake = p.entryStake;
         _minStakeThreshold = p.minStakeThreshold;
@@ -58,7 +60,7 @@ contract FlockTask is TaskRounds, TaskViews, Initializable {
 
     /// @inheritdoc IFlockTask
     function stake(uint256 amount) external nonReentrant {
-        if (_ended) revert TaskOver();
+        if (_settings.ended) revert TaskOver();
         Account storage a = _accounts[msg.sender];
         if (a.removed) revert AccountIsRemoved(msg.sender);
         uint128 checked = _checkedAmount(amount);
@@ -86,7 +88,7 @@ contract FlockTask is TaskRounds, TaskViews, Initializable {
 
     /// @inheritdoc IFlockTask
     function fundRewardPool(uint256 amount) external nonReentrant {
-        if (_ended) revert TaskOver();
+        if (_settings.ended) revert TaskOver();
         _rewardPool += _checkedAmount(amount);
         emit RewardPoolFunded(msg.sender, amount);
         _pull(amount);
@@ -108,7 +110,7 @@ contract FlockTask is TaskRounds, TaskViews, Initializable {
 
     /// @inheritdoc IFlockTask
     function claimRewards() external nonReentrant {
-        if (!_ended) revert TaskNotOver();
+        if (!_settings.ended) revert TaskNotOver();
         Account storage a = _accounts[msg.sender];
         uint128 staked = a.stakeLeft;
         uint128 credited = a.claimable;
@@ -119,14 +121,14 @@ contract FlockTask is TaskRounds, TaskViews, Initializable {
         a.claimed = true;
         _totalStakes -= staked;
         _totalClaimable -= credited;
-        emit Claimed(msg.sender, amount, _currentRound, "finalReward");
+        emit Claimed(msg.sender, amount, _settings.currentRound, "finalReward");
         _pay(msg.sender, amount);
     }
 
     /// @inheritdoc IFlockTask
     function withdrawRemainder() external nonReentrant {
         if (msg.sender != _creator) revert NotCreator();
-        if (!_ended) revert TaskNotOver();
+        if (!_settings.ended) revert TaskNotOver();
         uint256 amount = _rewardPool;
         if (amount == 0) revert NothingToClaim();
         _rewardPool = 0;

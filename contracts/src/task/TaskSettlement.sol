@@ -28,22 +28,22 @@ abstract contract TaskSettlement is TaskStorage, ReentrancyGuardTransient {
 
     /// @inheritdoc IFlockTask
     function terminate() external nonReentrant {
-        if (_ended) revert TaskOver();
+        if (_settings.ended) revert TaskOver();
         uint256 until = uint256(_lastSettledAt) + _settings.stallTimeout;
         if (block.timestamp < until) revert NotStalled(until);
-        uint256 round = _currentRound;
+        uint256 round = _settings.currentRound;
         Round storage r = _rounds[round];
         if (_phaseOf(r) == Phase.Finish) _finish(round, r);
         if (r.outcome != Outcome.None) _settle(round, r);
         else _void(round, r);
-        if (!_ended) _end(true);
+        if (!_settings.ended) _end(true);
     }
 
     /// @inheritdoc IFlockTask
     function finishTask() external {
         if (msg.sender != _manager) revert NotManager();
-        if (_ended) revert TaskOver();
-        uint256 round = _currentRound;
+        if (_settings.ended) revert TaskOver();
+        uint256 round = _settings.currentRound;
         Round storage r = _rounds[round];
         // From the draw's first step on the seed can be known to somebody, so that round counts.
         if (r.progress.seedBlock != 0) {
@@ -165,7 +165,6 @@ abstract contract TaskSettlement is TaskStorage, ReentrancyGuardTransient {
         if (rewarded != 0) {
             a.claimable += uint128(rewarded);
             stored.settledAmount = uint128(rewarded);
-            stored.rewarded = true;
             emit Rewarded(account, rewarded, round, role);
             return;
         }
@@ -184,7 +183,7 @@ abstract contract TaskSettlement is TaskStorage, ReentrancyGuardTransient {
         Round storage n = _rounds[next];
         n.startModelHash = _nextHash(r);
         n.startModelRound = r.outcome == Outcome.Accepted ? uint32(next) : r.startModelRound;
-        _currentRound = uint32(next);
+        _settings.currentRound = uint16(next);
         _lastSettledAt = uint40(block.timestamp);
         if (next == _settings.totalNumberOfRounds || _finishRequested) {
             _end(false);
@@ -202,7 +201,7 @@ abstract contract TaskSettlement is TaskStorage, ReentrancyGuardTransient {
     }
 
     function _end(bool terminated) private {
-        _ended = true;
-        emit TaskEnded(_currentRound, terminated);
+        _settings.ended = true;
+        emit TaskEnded(_settings.currentRound, terminated);
     }
 }

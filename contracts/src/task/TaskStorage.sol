@@ -13,19 +13,21 @@ import {RoundClock} from "../libraries/RoundClock.sol";
 abstract contract TaskStorage is IFlockTask, IFlockTaskErrors {
     using SafeERC20 for IERC20;
 
-    /// One slot: read by nearly every call.
+    /// One slot that nearly every call reads: parameters, and the two things that change with a settlement.
     struct Settings {
         uint32 joinWindow;
         uint32 proposeWindow;
         uint32 commitWindow;
         uint32 revealWindow;
         uint32 stallTimeout;
-        uint32 totalNumberOfRounds;
+        uint16 totalNumberOfRounds;
+        uint16 currentRound;
         uint16 quorumBps;
         uint16 bonusRatio;
         uint8 minParticipants;
         uint8 maxParticipants;
         bool allowList;
+        bool ended;
     }
 
     struct Account {
@@ -40,21 +42,21 @@ abstract contract TaskStorage is IFlockTask, IFlockTaskErrors {
         uint128 claimable;
     }
 
-    /// A participant of one round, kept under its join index. Slots are written by: join, contribute or commit, reveal, reveal.
+    /// A participant of one round, kept under its join index. Joining writes the first two slots, so that what follows changes a
+    /// used slot and writes at most one new one.
     struct Seat {
         uint128 stake;
+        uint128 settledAmount; // the reward if the outcome table says so, else the slash
         uint32 id;
         uint32 sampleCount;
         uint40 actedBlock; // contributed (proposer) or committed (voter)
+        uint40 revealedBlock;
+        uint56 voteMask;
+        int8 voteScore;
         uint8 position; // draw order, once drawn
         uint8 commitOrder; // 1 = first
         bytes32 content; // contribution (proposer) or commitment (voter)
         bytes32 voteHash;
-        uint56 voteMask;
-        int8 voteScore;
-        uint40 revealedBlock;
-        uint128 settledAmount;
-        bool rewarded; // what `settledAmount` is: a reward, else a slash
     }
 
     struct Round {
@@ -107,9 +109,7 @@ abstract contract TaskStorage is IFlockTask, IFlockTaskErrors {
 
     uint128 internal _rewardPool;
     uint40 internal _lastSettledAt;
-    uint32 internal _currentRound;
     uint32 internal _accountCount;
-    bool internal _ended;
     bool internal _finishRequested;
 
     mapping(uint256 id => address) internal _accountList; // from 1
@@ -124,8 +124,8 @@ abstract contract TaskStorage is IFlockTask, IFlockTaskErrors {
 
     /// The current round's storage if `round` names it and the task still runs.
     function _current(uint256 round) internal view returns (Round storage) {
-        if (_ended) revert TaskOver();
-        if (round != _currentRound) revert WrongRound(_currentRound);
+        if (_settings.ended) revert TaskOver();
+        if (round != _settings.currentRound) revert WrongRound(_settings.currentRound);
         return _rounds[round];
     }
 

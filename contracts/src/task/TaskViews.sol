@@ -14,13 +14,13 @@ abstract contract TaskViews is TaskSettlement {
         view
         returns (TaskState memory, RoundState memory, ParticipantState[] memory, AccountState[] memory)
     {
-        if (round > _currentRound) revert UnknownRound(round);
+        if (round > _settings.currentRound) revert UnknownRound(round);
         return (_taskState(), _roundState(round), _participantStates(round), _accountStates(accounts));
     }
 
     function _taskState() private view returns (TaskState memory t) {
-        t.currentRound = _currentRound;
-        t.phase = _ended ? Phase.Ended : _phaseOf(_rounds[_currentRound]);
+        t.currentRound = _settings.currentRound;
+        t.phase = _settings.ended ? Phase.Ended : _phaseOf(_rounds[_settings.currentRound]);
         t.finishRequested = _finishRequested;
         t.participants = _accountCount;
         t.totalStakes = _totalStakes;
@@ -42,7 +42,7 @@ abstract contract TaskViews is TaskSettlement {
         RoundClock.Times memory times = RoundClock.read(p, _windows(), moment);
         s.round = uint32(round);
         s.settled = r.settledAt != 0;
-        if (s.settled || _ended) s.phase = Phase.Ended;
+        if (s.settled || _settings.ended) s.phase = Phase.Ended;
         else s.phase = _phaseOf(r);
         s.outcome = r.outcome;
         s.joined = p.joined;
@@ -105,7 +105,8 @@ abstract contract TaskViews is TaskSettlement {
                 s.voteMask = seat.voteMask;
                 s.revealedBlock = seat.revealedBlock;
             }
-            if (seat.rewarded) s.rewarded = seat.settledAmount;
+            if (seat.settledAmount == 0) continue;
+            if (_verdict(r, k < proposers, seat) == RoundVote.Verdict.Good) s.rewarded = seat.settledAmount;
             else s.slashed = seat.settledAmount;
         }
     }
@@ -155,7 +156,7 @@ abstract contract TaskViews is TaskSettlement {
 
     /// @inheritdoc IFlockTask
     function currentRound() external view returns (uint256) {
-        return _currentRound;
+        return _settings.currentRound;
     }
 
     /// @inheritdoc IFlockTask
@@ -192,7 +193,7 @@ abstract contract TaskViews is TaskSettlement {
 
     /// @inheritdoc IFlockTask
     function globalModelHash(uint256 round) external view returns (bytes32) {
-        if (round <= _currentRound) return _rounds[round].startModelHash;
+        if (round <= _settings.currentRound) return _rounds[round].startModelHash;
         Round storage r = _rounds[round - 1];
         return r.outcome == Outcome.None ? bytes32(0) : _nextHash(r);
     }
@@ -232,7 +233,7 @@ abstract contract TaskViews is TaskSettlement {
 
     /// @inheritdoc IFlockTask
     function isFinished() external view returns (bool) {
-        return _ended;
+        return _settings.ended;
     }
 
     /// @inheritdoc IFlockTask

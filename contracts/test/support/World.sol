@@ -5,6 +5,7 @@ import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {IFlockTask} from "../../src/interfaces/IFlockTask.sol";
 import {IFlockTaskErrors} from "../../src/interfaces/IFlockTaskErrors.sol";
 import {IFlockTaskManager} from "../../src/interfaces/IFlockTaskManager.sol";
+import {RoundDraw} from "../../src/libraries/RoundDraw.sol";
 import {RoundVote} from "../../src/libraries/RoundVote.sol";
 import {Cheats} from "./Cheats.sol";
 
@@ -138,6 +139,28 @@ abstract contract World is Cheats {
         task.selectRoundParticipants(round);
         vm.roll(state().seedBlock + 1);
         task.selectRoundParticipants(round);
+    }
+
+    /// A draw that leaves join order as it is: actors 0, 1, .. are the proposers, the others the voters. For rosters up to 6.
+    function drawAsJoined() internal {
+        vm.warp(state().joinDeadline);
+        task.selectRoundParticipants(round);
+        uint256 seedBlock = state().seedBlock;
+        uint256 n = state().joined;
+        vm.roll(seedBlock + 1);
+        uint256 nonce;
+        while (!isIdentity(
+                RoundDraw.shuffle(RoundDraw.seedOf(bytes32(++nonce), block.chainid, address(task), round), n)
+            )) {}
+        vm.setBlockhash(seedBlock, bytes32(nonce));
+        task.selectRoundParticipants(round);
+    }
+
+    function isIdentity(uint256[] memory order) private pure returns (bool) {
+        for (uint256 i = 0; i < order.length; ++i) {
+            if (order[i] != i) return false;
+        }
+        return true;
     }
 
     function model(address who) internal view returns (bytes32) {
