@@ -36,7 +36,7 @@ fn parse(text: &str) -> Result<Vec<Url>, ChainSetupError> {
         }
         let url = Url::parse(line)
             .ok()
-            .filter(|u| matches!(u.scheme(), "http" | "https" | "ws" | "wss"));
+            .filter(|u| matches!(u.scheme(), "http" | "https"));
         urls.push(url.ok_or(ChainSetupError::NotAUrl { line: index + 1 })?);
     }
     if urls.is_empty() {
@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn urls_are_read_one_a_line_with_comments() {
-        let urls = parse("# ours\nhttps://rpc.example/v2/key\n\n ws://node:8546 \n").unwrap();
+        let urls = parse("# ours\nhttps://rpc.example/v2/key\n\n http://node:8545 \n").unwrap();
         assert_eq!(urls.len(), 2);
         assert_eq!(urls[0].host_str(), Some("rpc.example"));
     }

@@ -15,7 +15,7 @@ pub enum ChainSetupError {
         name: String,
         key: String,
     },
-    #[error("line {line} of the Secret is not an http(s) or ws(s) URL")]
+    #[error("line {line} of the Secret is not an http or https URL")]
     NotAUrl { line: usize },
     #[error("the Secret lists no URL: write one a line")]
     NoUrl,

@@ -8,7 +8,10 @@ use std::{
 use async_trait::async_trait;
 use crds::flchain::ConfirmationRule;
 use protocol::types::{Address, B256};
-use tokio::sync::{broadcast::error::RecvError, mpsc};
+use tokio::sync::{
+    broadcast::{self, error::RecvError},
+    mpsc,
+};
 use url::Url;
 
 use crate::{
@@ -87,7 +90,7 @@ impl Registry {
         }
         let chain = self.opener.open(&config)?;
         let name = config.name.clone();
-        let forward = tokio::spawn(forward(name.clone(), chain.clone(), self.wakes.clone())).abort_handle();
+        let forward = tokio::spawn(forward(name.clone(), chain.wakes(), self.wakes.clone())).abort_handle();
         let opened = Arc::new(OpenedChain { config, chain, forward });
         entries.insert(name, opened.clone());
         Ok(opened)
@@ -99,8 +102,7 @@ impl Registry {
     }
 }
 
-async fn forward(name: String, chain: Arc<dyn Chain>, to: mpsc::UnboundedSender<ChainWake>) {
-    let mut wakes = chain.wakes();
+async fn forward(name: String, mut wakes: broadcast::Receiver<Wake>, to: mpsc::UnboundedSender<ChainWake>) {
     loop {
         let wake = match wakes.recv().await {
             Ok(wake) => wake,
