@@ -2,24 +2,40 @@
 
 use std::{
     io::{BufRead, BufReader},
-    process::{Child, Command, Stdio},
+    net::TcpListener,
+    process::{Child, ChildStdin, Command, Stdio},
 };
 
 use anyhow::{Context, Result, bail};
 
 use crate::shell::tool;
 
-/// A running `kubectl port-forward`; ended on drop.
+/// Starts kubectl again when it ends (its pod was replaced), and ends it when standard input does: a test binary that
+/// is killed leaves nothing running.
+const LOOP: &str = r#"
+while :; do "$@" 2>&1; sleep 0.3; done &
+loop=$!
+trap 'kill $loop 2>/dev/null; pkill -P $loop 2>/dev/null' EXIT
+read -r _
+"#;
+
+/// A running `kubectl port-forward`; ended on drop, and with this process.
 #[derive(Debug)]
 pub struct Forward {
     child: Child,
+    /// Closed to end it.
+    input: Option<ChildStdin>,
     port: u16,
 }
 
 impl Forward {
-    /// Forwards `port` of `target` (for instance `svc/anvil`) to a free port of the loopback address.
+    /// Forwards `port` of `target` (for instance `svc/devnet`) to a free port of the loopback address.
     pub fn start(namespace: &str, target: &str, port: u16) -> Result<Self> {
-        let mut child = Command::new(tool("kubectl"))
+        // The same local port after a restart of kubectl.
+        let local = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+        let mut child = Command::new("bash")
+            .args(["-c", LOOP, "forward"])
+            .arg(tool("kubectl"))
             .args([
                 "port-forward",
                 "--address",
@@ -27,29 +43,40 @@ impl Forward {
                 "-n",
                 namespace,
                 target,
-                &format!(":{port}"),
+                &format!("{local}:{port}"),
             ])
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .context("cannot start kubectl port-forward")?;
+        let input = child.stdin.take();
         let stdout = child.stdout.take().context("port-forward has no output")?;
-        let mut line = String::new();
         let mut reader = BufReader::new(stdout);
-        reader.read_line(&mut line)?;
-        // Forwarding from 127.0.0.1:41234 -> 8545
-        let found = line
-            .split("127.0.0.1:")
-            .nth(1)
-            .and_then(|rest| rest.split_whitespace().next()?.parse().ok());
-        let Some(local) = found else {
-            let _ = child.kill();
-            bail!("port-forward to {target} in {namespace} did not start: {line:?}");
-        };
-        // Its later lines must not fill the pipe and stop it.
-        std::thread::spawn(move || for _ in reader.lines() {});
-        Ok(Self { child, port: local })
+        let mut said = String::new();
+        for _ in 0..100 {
+            let mut line = String::new();
+            if reader.read_line(&mut line)? == 0 {
+                break;
+            }
+            if line.starts_with("Forwarding from 127.0.0.1") {
+                // Its later lines must not fill the pipe and stop it.
+                std::thread::spawn(move || for _ in reader.lines() {});
+                return Ok(Self {
+                    child,
+                    input,
+                    port: local,
+                });
+            }
+            said = line;
+        }
+        drop(input);
+        let _ = child.wait();
+        bail!("port-forward to {target} in {namespace} did not start: {said:?}");
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     pub fn url(&self) -> String {
@@ -59,7 +86,7 @@ impl Forward {
 
 impl Drop for Forward {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        drop(self.input.take());
         let _ = self.child.wait();
     }
 }

@@ -3,9 +3,17 @@
 #![forbid(unsafe_code)]
 
 pub mod cluster;
+pub mod data;
+pub mod devnet;
+pub mod env;
 pub mod forward;
 pub mod helm;
 pub mod key;
 pub mod manifests;
+pub mod picture;
+pub mod progress;
 pub mod shell;
+pub mod site;
+pub mod task;
+pub mod trainer;
 pub mod wait;

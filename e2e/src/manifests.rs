@@ -3,7 +3,10 @@
 use alloy::primitives::Address;
 use serde_json::{Value, json};
 
-use crate::key::TestKey;
+use crate::{key::TestKey, site::CHAIN};
+
+/// Marks what a run made outside of namespaces, and the namespaces, so that the next run can sweep.
+pub const LABEL: &str = "fl-alliance.io/e2e";
 
 /// One token.
 pub const TOKEN: u128 = 1_000_000_000_000_000_000;
@@ -28,7 +31,7 @@ pub fn node_directory(namespace: &str, claim: &str, path: &str, mode: &str) -> V
     vec![
         json!({
             "apiVersion": "v1", "kind": "PersistentVolume",
-            "metadata": {"name": volume},
+            "metadata": {"name": volume, "labels": {(LABEL): "true"}},
             "spec": {
                 "capacity": {"storage": "10Gi"}, "accessModes": [mode],
                 "persistentVolumeReclaimPolicy": "Retain", "storageClassName": "",
@@ -63,6 +66,10 @@ pub struct TaskShape {
     pub windows: Windows,
     pub reward_pool: u128,
     pub epochs: u32,
+    /// Width of the MLP's hidden layer.
+    pub hidden: u32,
+    /// How much worse than its start an aggregate may be and still get a vote for it.
+    pub epsilon: &'static str,
 }
 
 /// Seconds.
@@ -93,6 +100,27 @@ impl Default for TaskShape {
             },
             reward_pool: 1000,
             epochs: 1,
+            hidden: 128,
+            epsilon: "0.05",
+        }
+    }
+}
+
+impl TaskShape {
+    /// The smallest that is still a federated task: for scenarios that are about something else than learning.
+    pub fn tiny(rounds: u32, participants: u16) -> Self {
+        Self {
+            rounds,
+            min_participants: participants,
+            max_participants: participants,
+            windows: Windows {
+                join: 60,
+                propose: 120,
+                commit: 120,
+                reveal: 60,
+            },
+            hidden: 16,
+            ..Self::default()
         }
     }
 }
@@ -101,7 +129,7 @@ impl Default for TaskShape {
 pub fn definition(shape: &TaskShape) -> Value {
     json!({
         "schemaVersion": 1,
-        "architecture": {"mlp": {"inputs": 784, "hidden": [128], "outputs": 10}},
+        "architecture": {"mlp": {"inputs": 784, "hidden": [shape.hidden], "outputs": 10}},
         "training": {
             "optimizer": {"sgd": {"learningRate": "0.05", "momentum": "0.9", "weightDecay": "0"}},
             "batchSize": 64, "epochs": shape.epochs,
@@ -110,7 +138,7 @@ pub fn definition(shape: &TaskShape) -> Value {
         "seed": 1,
         "split": {"testPercent": 20},
         "aggregation": {"rule": "mean/v1", "weighted": false},
-        "evaluation": {"metric": "accuracy", "direction": "higherIsBetter", "epsilon": "0.05"},
+        "evaluation": {"metric": "accuracy", "direction": "higherIsBetter", "epsilon": shape.epsilon},
         "maxModelBytes": 16_777_216,
     })
 }
@@ -123,7 +151,7 @@ pub fn created_task(namespace: &str, name: &str, manager: Address, salt: &str, s
         "apiVersion": "fl-alliance.io/v1alpha1", "kind": "FLTask",
         "metadata": {"namespace": namespace, "name": name},
         "spec": {
-            "chainRef": {"name": "devnet"},
+            "chainRef": {"name": CHAIN},
             "definition": definition(shape),
             "create": {
                 "manager": format!("{manager:#x}"),
@@ -154,7 +182,7 @@ pub fn joined_task(namespace: &str, name: &str, contract: Address) -> Value {
     json!({
         "apiVersion": "fl-alliance.io/v1alpha1", "kind": "FLTask",
         "metadata": {"namespace": namespace, "name": name},
-        "spec": {"chainRef": {"name": "devnet"}, "contract": format!("{contract:#x}")},
+        "spec": {"chainRef": {"name": CHAIN}, "contract": format!("{contract:#x}")},
     })
 }
 
@@ -171,7 +199,7 @@ pub fn client(namespace: &str, name: &str, task: &str, stake: u128, index: usize
             "trainer": {
                 "image": image, "imagePullPolicy": "IfNotPresent",
                 "resources": {
-                    "requests": {"cpu": "50m", "memory": "192Mi"},
+                    "requests": {"cpu": "10m", "memory": "64Mi"},
                     "limits": {"memory": "1Gi"},
                 },
                 "scratchSize": "256Mi",
