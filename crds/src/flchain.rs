@@ -74,7 +74,7 @@ pub struct FLChainSpec {
 #[derive(JsonSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RpcSpec {
-    /// A Secret in the operator's own namespace (URLs carry API keys). The value is one URL a line, http(s) or ws(s);
+    /// A Secret in the operator's own namespace (URLs carry API keys). The value is one URL a line, http or https;
     /// the first is preferred, the others are used when it fails or lags.
     pub secret_ref: SecretKeyRef,
 }

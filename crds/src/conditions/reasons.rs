@@ -117,7 +117,7 @@ pub mod reason {
     RPC_LAGGING = "RpcLagging", "FLChain",
         "The best endpoint's head is old.", "Wait for the node to catch up, or put a better URL first.";
     RPC_SECRET_INVALID = "RpcSecretInvalid", "FLChain",
-        "The Secret's value is not a list of http(s) or ws(s) URLs, one a line.", "Mend the Secret in the operator's namespace.";
+        "The Secret's value is not a list of http or https URLs, one a line.", "Mend the Secret in the operator's namespace.";
     WRONG_CHAIN_ID = "WrongChainId", "FLChain",
         "The endpoint is on a chain with another id.", "Correct the URL, or make an FLChain with that id.";
     WRONG_GENESIS = "WrongGenesis", "FLChain",
