@@ -260,7 +260,7 @@ abstract contract World is Cheats {
         revert("not in this round");
     }
 
-    function account(address who) internal view returns (IFlockTask.AccountState memory) {
+    function account(address who) internal view virtual returns (IFlockTask.AccountState memory) {
         address[] memory list = new address[](1);
         list[0] = who;
         (,,, IFlockTask.AccountState[] memory states) = task.snapshot(round, list);
