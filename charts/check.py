@@ -126,7 +126,7 @@ def check_shapes():
     check(chain["spec"]["confirmations"] == {"depth": 2}, "chain: confirmations")
     check("rpc" not in str({k: v for k, v in chain["spec"].items() if k != "rpc"}), "chain: a URL in the spec")
     rpc = [d for d in of_kind(load("chain"), "Secret") if d["type"] == "Opaque"]
-    check(rpc[0]["stringData"]["urls"] == "http://a:8545\nws://b:8546", "chain: the URLs")
+    check(rpc[0]["stringData"]["urls"] == "http://a:8545\nhttp://b:8546", "chain: the URLs")
     check(not [d for d in of_kind(load("chain-secret"), "Secret") if d["type"] == "Opaque"], "chain-secret: a Secret")
 
 

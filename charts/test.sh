@@ -40,7 +40,7 @@ render clusterwide fl-alliance --set clusterWide=true
 render plain fl-alliance --set gateway.plainHttp=true --set gateway.store.existingClaim=store --set gateway.store.subPath=site-a \
   --set gateway.staging.existingClaim=store --set gateway.staging.subPath=staging-a
 render own-secrets fl-alliance --set gateway.tls.existingSecret=cert --set gateway.tokenKey.existingSecret=key
-render chain fl-alliance "${chain[@]}" --set 'chain.rpc.urls={http://a:8545,ws://b:8546}'
+render chain fl-alliance "${chain[@]}" --set 'chain.rpc.urls={http://a:8545,http://b:8546}'
 render chain-secret fl-alliance "${chain[@]}" --set chain.rpc.existingSecret=rpc
 render metrics fl-alliance --set metrics.serviceMonitor.enabled=true
 render devnet fl-alliance-devnet
@@ -52,7 +52,7 @@ refused fl-alliance --set typo=1
 refused fl-alliance --set gateway.store.subPath=../other
 refused fl-alliance --set chain.create=true
 refused fl-alliance "${chain[@]}"
-refused fl-alliance "${chain[@]}" --set 'chain.rpc.urls={ftp://a}'
+refused fl-alliance "${chain[@]}" --set 'chain.rpc.urls={ws://a}'
 refused fl-alliance "${chain[@]}" --set chain.rpc.existingSecret=a --set 'chain.rpc.urls={http://a}'
 refused fl-alliance-devnet --set chain.blockTime=0
 refused fl-alliance-devnet --set 'deploy.creators={0x12}'
