@@ -16,7 +16,7 @@ use crate::{
     device,
     examples::Examples,
     failure::Failure,
-    gateway::{self, Gateway, retry},
+    gateway::{Gateway, GatewayError, retry},
     input::Input,
     network::Network,
     threads,
@@ -43,10 +43,13 @@ impl std::fmt::Debug for Job {
 }
 
 impl Job {
-    /// Cheap checks first: a wrong definition is reported before gigabytes are read.
-    pub fn prepare(input: Input, scratch: &Path) -> Result<Self, Failure> {
-        let definition = input.definition()?;
-        let gateway = gateway::connect(&input)?;
+    /// Chooses threads and device, reads the data.
+    pub fn prepare(
+        input: Input,
+        definition: Definition,
+        gateway: Box<dyn Gateway>,
+        scratch: &Path,
+    ) -> Result<Self, Failure> {
         let threads = threads::for_training(&definition);
         tch::set_num_threads(i32::try_from(threads).unwrap_or(1));
         let device = device::select(input.document.device)?;
@@ -144,7 +147,7 @@ impl Job {
     }
 
     /// Hands the step's model in.
-    pub fn upload(&self, hash: ModelHash, path: &Path) -> Result<(), Failure> {
+    pub fn upload(&self, hash: ModelHash, path: &Path) -> Result<(), GatewayError> {
         retry(self.input.hand_in_by(), "upload", || self.gateway.put_model(hash, path))?;
         println!("model {hash} handed in");
         Ok(())

@@ -7,7 +7,9 @@ use clap::{Args, Parser, Subcommand};
 use protocol::job::{ExitCode, INPUT_DIRECTORY, SCRATCH_DIRECTORY, Step};
 
 use trainer_image::{
+    by_hand,
     failure::Failure,
+    gateway,
     input::Input,
     job::Job,
     report::{self, TerminationLog},
@@ -48,6 +50,21 @@ enum Command {
     Train(Common),
     /// Fetch and aggregate the round's contributions, compare with the start model, hand in the aggregate.
     Vote(Common),
+    /// Evaluate a model file on data, outside any task: one line of JSON with accuracy and loss.
+    Evaluate(Evaluate),
+}
+
+#[derive(Args)]
+struct Evaluate {
+    /// The training definition (JSON).
+    #[arg(long)]
+    definition: PathBuf,
+    /// The model file [default: the definition's genesis model].
+    #[arg(long)]
+    model: Option<PathBuf>,
+    /// Folder with the records (IDX); all of them are used.
+    #[arg(long)]
+    data: PathBuf,
 }
 
 #[derive(Args)]
@@ -81,6 +98,7 @@ fn main() -> process::ExitCode {
         Command::Check(common) => (Step::Check, common),
         Command::Train(common) => (Step::Train, common),
         Command::Vote(common) => (Step::Vote, common),
+        Command::Evaluate(args) => return evaluate(&args),
     };
     let log = TerminationLog::new(common.termination_log.clone());
     if let Err(error) = termination::watch(log.clone()) {
@@ -101,6 +119,24 @@ fn main() -> process::ExitCode {
     }
 }
 
+fn evaluate(args: &Evaluate) -> process::ExitCode {
+    match by_hand::evaluate_file(
+        &args.definition,
+        args.model.as_deref(),
+        &args.data,
+        &std::env::temp_dir(),
+    ) {
+        Ok(line) => {
+            println!("{line}");
+            code(ExitCode::Ok)
+        }
+        Err(failure) => {
+            eprintln!("{}", report::error_line(&failure));
+            code(failure.exit_code())
+        }
+    }
+}
+
 fn code(code: ExitCode) -> process::ExitCode {
     process::ExitCode::from(code as u8)
 }
@@ -114,7 +150,15 @@ fn run(step: Step, common: Common) -> Result<String, Failure> {
             std::env::temp_dir()
         }
     });
-    let job = Job::prepare(Input::read(&common.input_dir, step)?, &scratch)?;
+    // Cheap checks first: a wrong definition is reported before gigabytes are read.
+    let input = Input::read(&common.input_dir, step)?;
+    let definition = input.definition()?;
+    let gateway = gateway::connect(&input)?;
+    if let Some(line) = report::earlier(&*gateway, &input) {
+        println!("an earlier pod of this job has handed in the result");
+        return Ok(line);
+    }
+    let job = Job::prepare(input, definition, gateway, &scratch)?;
     let outcome = match step {
         Step::Check => steps::check(&job)?,
         Step::Train => steps::train(&job)?,

@@ -1,11 +1,15 @@
 //! `check`, `train` and `vote`.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    path::Path,
+    time::{Duration, SystemTime},
+};
 
 use protocol::{
     definition::Optimizer,
     job::{CheckResult, StepResult, TrainResult},
     model::Metadata,
+    types::ModelHash,
 };
 use tch::Reduction;
 
@@ -13,7 +17,7 @@ use crate::{
     device,
     evaluate::{cross_entropy, decimal, evaluate},
     failure::Failure,
-    gateway::retry,
+    gateway::{GatewayError, retry},
     job::Job,
     sgd::Sgd,
     training::{self, Seat},
@@ -80,7 +84,7 @@ pub fn train(job: &Job) -> Result<StepResult, Failure> {
     )?;
     let metadata = Metadata::contribution(identity.task, identity.round, identity.participant);
     let (path, model) = job.write("contribution", |out| network.save(&metadata, out))?;
-    job.upload(model, &path)?;
+    let model = hand_in(job, model, &path)?;
     let stop = finish_by.max(SystemTime::now() + LATE_EVALUATION);
     let scores = evaluate(&[&network], &job.examples, &job.data.test, stop)?[0];
     println!(
@@ -97,4 +101,18 @@ pub fn train(job: &Job) -> Result<StepResult, Failure> {
         seconds: format!("{:.3}", trained.seconds),
         stopped_early: trained.stopped_early,
     }))
+}
+
+/// Uploads a contribution. If an earlier pod of this job handed one in and was lost before its result, that one stands:
+/// it was trained from the same input.
+fn hand_in(job: &Job, model: ModelHash, path: &Path) -> Result<ModelHash, Failure> {
+    let refused = match job.upload(model, path) {
+        Ok(()) => return Ok(model),
+        Err(error @ GatewayError::Refused { status: 409, .. }) => error,
+        Err(error) => return Err(error.into()),
+    };
+    let earlier = retry(job.input.hand_in_by(), "earlier model", || job.gateway.earlier())?;
+    let model = earlier.model.ok_or(refused)?;
+    println!("model {model} was handed in by an earlier pod of this job and stands");
+    Ok(model)
 }

@@ -10,7 +10,7 @@ use std::{
 
 use protocol::types::ModelHash;
 
-use super::{Gateway, GatewayError, transfer};
+use super::{Earlier, Gateway, GatewayError, transfer};
 
 pub(super) const RESULT_FILE: &str = "result.json";
 
@@ -44,6 +44,10 @@ impl Gateway for Directory {
         } else {
             Err(io(io::ErrorKind::NotADirectory.into()))
         }
+    }
+
+    fn earlier(&self) -> Result<Earlier, GatewayError> {
+        Ok(Earlier::default())
     }
 
     fn fetch(&self, hash: ModelHash, path: &Path, limit: u64, _timeout: Duration) -> Result<(), GatewayError> {

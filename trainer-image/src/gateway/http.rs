@@ -9,13 +9,15 @@ use ureq::{
     tls::{PemItem, RootCerts, TlsConfig, parse_pem},
 };
 
-use super::{Gateway, GatewayError, transfer};
+use super::{Earlier, Gateway, GatewayError, transfer};
 
 const CONNECT: Duration = Duration::from_secs(5);
 /// For requests without a model in them.
 const SHORT: Duration = Duration::from_secs(15);
 /// Longest silence in the middle of a transfer.
 const STALL: Duration = Duration::from_secs(20);
+/// For the gateway to store a model once it has all of it.
+const KEEPING: Duration = Duration::from_secs(120);
 
 pub(super) struct Http {
     agent: Agent,
@@ -124,6 +126,20 @@ impl Gateway for Http {
         accepted(response).map(drop)
     }
 
+    fn earlier(&self) -> Result<Earlier, GatewayError> {
+        let response = self
+            .agent
+            .get(format!("{}/v1/job", self.base))
+            .header(header::AUTHORIZATION, &self.authorization)
+            .config()
+            .timeout_global(Some(SHORT))
+            .build()
+            .call()
+            .map_err(network)?;
+        let body = accepted(response)?.body_mut().read_to_string().map_err(network)?;
+        serde_json::from_str(&body).map_err(network)
+    }
+
     fn fetch(&self, hash: ModelHash, path: &Path, limit: u64, timeout: Duration) -> Result<(), GatewayError> {
         let response = self
             .agent
@@ -161,6 +177,9 @@ impl Gateway for Http {
             .header(header::AUTHORIZATION, &self.authorization)
             .header(header::CONTENT_TYPE, "application/octet-stream")
             .header(header::EXPECT, "100-continue")
+            .config()
+            .timeout_recv_response(Some(KEEPING))
+            .build()
             .send(file)
             .map_err(network)?;
         accepted(response).map(drop)

@@ -64,10 +64,20 @@ impl GatewayError {
     }
 }
 
+/// What an earlier pod of the same job has handed in.
+#[derive(Debug, Default, PartialEq, Eq, serde::Deserialize)]
+pub struct Earlier {
+    pub model: Option<ModelHash>,
+    pub result: Option<String>,
+}
+
 /// Where models come from and where the job's model and result go. Every call is a single try.
 pub trait Gateway: Send + Sync {
     /// Whether the other side is there.
     fn ready(&self) -> Result<(), GatewayError>;
+
+    /// What this job has handed in already; without a gateway nothing is known.
+    fn earlier(&self) -> Result<Earlier, GatewayError>;
 
     /// Downloads a model into `path` and verifies its hash; on an error nothing is left there.
     fn fetch(&self, hash: ModelHash, path: &Path, limit: u64, timeout: Duration) -> Result<(), GatewayError>;

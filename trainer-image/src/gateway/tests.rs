@@ -119,6 +119,16 @@ fn a_refused_upload_is_understood_before_the_bytes_are_sent() {
 }
 
 #[test]
+fn what_an_earlier_pod_handed_in_is_known() {
+    let (address, requests) = server(vec![
+        "HTTP/1.1 200 OK\r\nContent-Length: 28\r\nConnection: close\r\n\r\n{\"model\":null,\"result\":\"{}\"}",
+    ]);
+    let earlier = client(&address).earlier().unwrap();
+    assert_eq!((earlier.model, earlier.result.as_deref()), (None, Some("{}")));
+    assert!(requests.recv_timeout(PATIENCE).unwrap().starts_with("GET /v1/job "));
+}
+
+#[test]
 fn when_time_is_up_there_is_still_one_try() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model");

@@ -6,6 +6,7 @@ use aggregation::{Contribution, ModelSource, Options, Rule, aggregate};
 use protocol::{
     job::{ExcludedSeat, StepResult, VoteResult},
     types::{ModelHash, Score},
+    vote,
 };
 
 use super::fetch::{Fetched, fetch_all};
@@ -13,7 +14,7 @@ use crate::{
     evaluate::{decimal, evaluate},
     failure::Failure,
     job::Job,
-    threads, verdict,
+    threads,
 };
 
 /// Fetches the contributions, aggregates the valid ones and judges the aggregate on the own test split.
@@ -118,7 +119,7 @@ fn judge(job: &Job, start: &Path, aggregate: Option<&Path>) -> Result<(Score, (S
         );
     }
     let [old, new] = [scores[0].metric(evaluation.metric), scores[1].metric(evaluation.metric)];
-    let score = verdict::score(evaluation, old, new);
+    let score = vote::rule(evaluation.direction, old, new, evaluation.epsilon.to_f64());
     Ok((score, (decimal(old), decimal(new))))
 }
 
