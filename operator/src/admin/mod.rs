@@ -9,6 +9,10 @@ mod record;
 mod send;
 mod show;
 mod task;
+#[cfg(test)]
+mod testnet;
+#[cfg(test)]
+mod tests;
 
 use clap::Subcommand;
 

@@ -18,7 +18,9 @@ use crate::chain::{ChainError, wire::Log};
 
 /// How long a transaction may take to be mined before the command gives up waiting.
 const MINED_WITHIN: Duration = Duration::from_secs(180);
-const POLL: Duration = Duration::from_millis(250);
+/// First pause between looks for a receipt; doubled up to the longest.
+const FIRST_POLL: Duration = Duration::from_millis(50);
+const LONGEST_POLL: Duration = Duration::from_secs(1);
 /// Gas is estimated on one block and used on a later one.
 const GAS_MARGIN_PERCENT: u64 = 25;
 
@@ -166,6 +168,7 @@ impl Account {
 
     async fn mined(&self, hash: B256) -> Result<Receipt, ChainError> {
         let until = Instant::now() + MINED_WITHIN;
+        let mut pause = FIRST_POLL;
         loop {
             if let Some(receipt) = self.chain.receipt(hash).await? {
                 self.chain.rpc.observe(receipt.block_number.to());
@@ -174,7 +177,8 @@ impl Account {
             if Instant::now() >= until {
                 return Err(ChainError::NotMined(hash.to_string()));
             }
-            tokio::time::sleep(POLL).await;
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_POLL);
         }
     }
 }

@@ -71,14 +71,9 @@ impl Facts {
         }
 
         let mut transactions = BTreeMap::new();
-        for hash in mirrors
-            .iter()
-            .filter_map(|mirror| mirror.status.as_ref())
-            .flat_map(named)
-        {
-            if !transactions.contains_key(&hash) {
-                transactions.insert(hash, chain.receipt(hash).await?.map(|receipt| mined(&receipt, task)));
-            }
+        let statuses = mirrors.iter().filter_map(|mirror| mirror.status.as_ref());
+        for hash in statuses.flat_map(named).collect::<BTreeSet<B256>>() {
+            transactions.insert(hash, chain.receipt(hash).await?.map(|receipt| mined(&receipt, task)));
         }
         let call = Token::balanceOfCall { account: task };
         let balance: U256 = reader.view(snapshot.state.token, &call, block.hash).await?;

@@ -7,6 +7,8 @@ mod balances;
 mod facts;
 mod findings;
 mod round;
+#[cfg(test)]
+mod tests;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -51,11 +53,7 @@ pub(super) async fn run(args: CompareArgs) -> anyhow::Result<()> {
         "there is nothing to compare: no FLRound names chain {}",
         chain.identity.chain_id
     );
-    let mut findings = Findings::default();
-    for (task, rounds) in &mirrors {
-        let facts = Facts::read(&chain, *task, rounds).await?;
-        check_task(rounds, &facts, &mut findings);
-    }
+    let findings = compare(&chain, &mirrors).await?;
     for note in &findings.notes {
         println!("note: {note}");
     }
@@ -77,6 +75,15 @@ pub(super) async fn run(args: CompareArgs) -> anyhow::Result<()> {
             findings.checked
         )
     }
+}
+
+async fn compare(chain: &Connection, mirrors: &Mirrors) -> anyhow::Result<Findings> {
+    let mut findings = Findings::default();
+    for (task, rounds) in mirrors {
+        let facts = Facts::read(chain, *task, rounds).await?;
+        check_task(rounds, &facts, &mut findings);
+    }
+    Ok(findings)
 }
 
 /// One task: every mirrored round, that none is left out, and the contract's books.
