@@ -2,6 +2,7 @@
 //! conditions and say what they waited for.
 #![forbid(unsafe_code)]
 
+pub mod by_hand;
 pub mod cluster;
 pub mod data;
 pub mod devnet;

@@ -1,0 +1,60 @@
+//! What the scenarios share: the cluster swept, data, a chain, an operator.
+
+use std::sync::OnceLock;
+
+use e2e::{cluster, data, devnet::Devnet, site::Site};
+use kube::Client;
+
+/// Namespaces that the shared operator serves, one or two a scenario.
+const TENANTS: [&str; 9] = [
+    "manifests",
+    "whole",
+    "poisoned",
+    "bad-input",
+    "chain-input",
+    "foreign",
+    "lifecycle",
+    "two-a",
+    "two-b",
+];
+/// Where the shared operator runs.
+const OPERATOR: &str = "fla-system";
+
+/// Six honest clients.
+pub(crate) const TINY: &str = "tiny";
+/// Six clients; the labels of 3, 4 and 5 are permuted.
+pub(crate) const HALF_POISONED: &str = "half-poisoned";
+
+/// Chain and operator.
+#[derive(Debug)]
+pub(crate) struct Lab {
+    pub(crate) devnet: Devnet,
+    pub(crate) site: Site,
+}
+
+static LAB: OnceLock<Result<Lab, String>> = OnceLock::new();
+
+/// The shared lab, made by whoever asks first, and a client of the caller's own runtime.
+pub(crate) async fn lab() -> (&'static Lab, Client) {
+    let made = tokio::task::spawn_blocking(|| LAB.get_or_init(make)).await.unwrap();
+    let lab = made.as_ref().unwrap_or_else(|error| panic!("no lab: {error}"));
+    (lab, cluster::client().await.unwrap())
+}
+
+fn make() -> Result<Lab, String> {
+    let runtime = tokio::runtime::Runtime::new().map_err(|e| e.to_string())?;
+    runtime.block_on(set_up()).map_err(|error| format!("{error:#}"))
+}
+
+async fn set_up() -> anyhow::Result<Lab> {
+    data::make(TINY, 6, 400, 500, &[])?;
+    data::make(HALF_POISONED, 6, 500, 500, &[3, 4, 5])?;
+    let client = cluster::client().await?;
+    cluster::sweep(&client).await?;
+    for tenant in TENANTS {
+        cluster::namespace(&client, tenant).await?;
+    }
+    let devnet = Devnet::install(&client).await?;
+    let site = Site::install(&client, &devnet, OPERATOR, &TENANTS, true).await?;
+    Ok(Lab { devnet, site })
+}
