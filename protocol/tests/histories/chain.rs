@@ -35,6 +35,15 @@ pub(crate) struct Account {
     pub(crate) balance: u128,
     pub(crate) allowance: u128,
     pub(crate) rounds_joined: u32,
+    pub(crate) nonce: u64,
+}
+
+/// Of two transactions with one nonce only one is ever mined, on whichever branch.
+#[derive(Debug, Clone)]
+pub(crate) struct Signed {
+    pub(crate) from: Address,
+    pub(crate) nonce: u64,
+    pub(crate) transaction: Transaction,
 }
 
 /// What a settled round leaves behind for the tests to look at.
@@ -96,21 +105,31 @@ impl Chain {
         }
     }
 
+    /// What `from` would send now: the nonce is the chain's, never remembered.
+    pub(crate) fn sign(&self, from: Address, transaction: Transaction) -> Signed {
+        let nonce = self.accounts.get(&from).map_or(0, |a| a.nonce);
+        Signed {
+            from,
+            nonce,
+            transaction,
+        }
+    }
+
     /// A new block, `seconds` later, with these transactions; returns which of them reverted.
-    pub(crate) fn mine(
-        &mut self,
-        seconds: u64,
-        transactions: &[(Address, Transaction)],
-    ) -> Vec<(Address, Transaction, Revert)> {
+    pub(crate) fn mine(&mut self, seconds: u64, transactions: &[Signed]) -> Vec<(Signed, Revert)> {
         self.number += 1;
         self.timestamp += seconds;
         let mut reverted = Vec::new();
-        for (from, transaction) in transactions {
-            let before = self.clone();
-            if let Err(why) = self.apply(*from, transaction) {
-                *self = before;
-                reverted.push((*from, transaction.clone(), why));
+        for signed in transactions {
+            if self.account(signed.from).nonce != signed.nonce {
+                continue;
             }
+            let before = self.clone();
+            if let Err(why) = self.apply(signed.from, &signed.transaction) {
+                *self = before;
+                reverted.push((signed.clone(), why));
+            }
+            self.account(signed.from).nonce += 1;
         }
         reverted
     }

@@ -108,7 +108,7 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 proptest! {
-    #![proptest_config(Config { cases: 128, max_shrink_iters: 300, failure_persistence: None, ..Config::default() })]
+    #![proptest_config(Config { cases: 120, max_shrink_iters: 300, failure_persistence: None, ..Config::default() })]
 
     #[test]
     fn whatever_goes_wrong_no_rule_is_broken_and_the_task_ends(

@@ -11,7 +11,10 @@ use protocol::{
     types::{Address, B256, Commitment, IncludedMask, ModelHash, RoundDigest, Score, Timestamp},
 };
 
-use crate::{STAKE, chain::CHAIN_ID};
+use crate::{
+    STAKE,
+    chain::{CHAIN_ID, Signed},
+};
 
 #[derive(Debug, Clone)]
 pub(crate) struct Job {
@@ -29,6 +32,9 @@ pub(crate) struct Site {
     pub(crate) offline_until: u64,
     /// How many blocks old the state is that this site reads.
     pub(crate) lag: usize,
+    /// The block of the last transaction of this site: it never decides on older state. Without this rule a site that
+    /// reads late would stake twice.
+    pub(crate) not_before: u64,
     pub(crate) skew: i64,
     /// Blocks until a transaction is mined.
     pub(crate) delay: u64,
@@ -41,7 +47,7 @@ pub(crate) struct Site {
     pub(crate) poke_delay: Option<u64>,
     pub(crate) jobs: Vec<Job>,
     pub(crate) ledger: Vec<LedgerEntry>,
-    pub(crate) in_flight: Option<(Transaction, u64)>,
+    pub(crate) in_flight: Option<(Signed, u64)>,
     /// Every commitment ever sent, by round and digest.
     pub(crate) committed: BTreeMap<(u32, RoundDigest), Commitment>,
 }
@@ -55,6 +61,7 @@ impl Site {
             environment: 0,
             offline_until: 0,
             lag: 0,
+            not_before: 0,
             skew: 0,
             delay: 1,
             job_blocks: 2,
@@ -96,7 +103,7 @@ impl Site {
         decision: &Decision,
         head: u64,
         genesis: ModelHash,
-        sendable: impl Fn(&Transaction) -> bool,
+        sign: impl Fn(&Transaction) -> Option<Signed>,
     ) {
         for action in &decision.actions {
             match action {
@@ -108,8 +115,8 @@ impl Site {
                         self.ledger.push(entry);
                     }
                 }
-                Action::Send(transaction) if self.in_flight.is_none() && sendable(transaction) => {
-                    self.in_flight = Some((transaction.clone(), head + self.delay));
+                Action::Send(transaction) if self.in_flight.is_none() => {
+                    self.in_flight = sign(transaction).map(|signed| (signed, head + self.delay));
                 }
                 Action::Send(_) | Action::Publish { .. } | Action::WaitUntil(_) | Action::Stop(_) => {}
             }

@@ -5,12 +5,12 @@ use protocol::{
     client::ClientView,
     decide::decide,
     snapshot::TaskSnapshot,
-    types::{Address, Amount, Phase, Timestamp},
+    types::{Amount, Phase, Timestamp},
 };
 
 use crate::{
     BALANCE, STAKE,
-    chain::{Chain, Revert},
+    chain::{Chain, Revert, Signed},
     site::Site,
 };
 
@@ -57,13 +57,13 @@ pub(crate) enum Trouble {
 pub(crate) struct World {
     /// Every state of the present branch, the last one is the head.
     pub(crate) history: Vec<Chain>,
-    landed: Vec<Vec<(Address, Transaction)>>,
-    orphans: Vec<(Address, Transaction)>,
+    landed: Vec<Vec<Signed>>,
+    orphans: Vec<Signed>,
     pub(crate) sites: Vec<Site>,
     confirmations: u64,
     block_seconds: u64,
     /// Transactions other than pokes that reverted.
-    pub(crate) reverted: Vec<(Address, Transaction, Revert)>,
+    pub(crate) reverted: Vec<(Signed, Revert)>,
 }
 
 impl World {
@@ -110,11 +110,7 @@ impl World {
             Trouble::Offline { blocks } => site.offline_until = head + blocks,
             Trouble::Crash => {
                 site.jobs.clear();
-                let lost = site
-                    .in_flight
-                    .take()
-                    .map(|(transaction, _)| (site.address, transaction));
-                self.orphans.extend(lost);
+                self.orphans.extend(site.in_flight.take().map(|(signed, _)| signed));
             }
             Trouble::Lag { blocks } => site.lag = *blocks,
             Trouble::Skew { seconds } => site.skew = *seconds,
@@ -149,6 +145,10 @@ impl World {
         let keep = self.history.len().saturating_sub(depth).max(1);
         self.orphans.extend(self.landed.drain(keep..).flatten());
         self.history.truncate(keep);
+        let head = self.head().number;
+        for site in &mut self.sites {
+            site.not_before = site.not_before.min(head);
+        }
         let fork = self.head().fork;
         self.history.last_mut().unwrap().fork = fork + depth as u64 + self.head().number;
     }
@@ -160,6 +160,9 @@ impl World {
             return;
         }
         let seen = &self.history[self.history.len().saturating_sub(1 + site.lag)];
+        if seen.number < site.not_before {
+            return;
+        }
         let snapshot = seen.snapshot(&[site.address]);
         let view = site.view(&snapshot, head.number, head.timestamp, self.confirmations);
         let decision = decide(&snapshot, &view);
@@ -186,18 +189,22 @@ impl World {
         let from = site.address;
         // As a sender does: nothing is sent that `estimateGas` at the head says would revert.
         site.carry_out(&decision, head.number, genesis, |transaction| {
-            let mut next = head.clone();
-            let reverts = !next.mine(1, &[(from, transaction.clone())]).is_empty();
-            !reverts
+            let signed = head.sign(from, transaction.clone());
+            let reverts = !head.clone().mine(1, std::slice::from_ref(&signed)).is_empty();
+            (!reverts).then_some(signed)
         });
     }
 
     fn mine(&mut self, seconds: u64) {
         let number = self.head().number;
-        let mut transactions: Vec<(Address, Transaction)> = std::mem::take(&mut self.orphans);
+        let mut transactions: Vec<Signed> = std::mem::take(&mut self.orphans);
         for site in &mut self.sites {
-            if let Some((transaction, _)) = site.in_flight.take_if(|(_, at)| *at <= number + 1) {
-                transactions.push((site.address, transaction));
+            let mined = site.in_flight.take_if(|(_, at)| *at <= number + 1);
+            transactions.extend(mined.map(|(signed, _)| signed));
+        }
+        for site in &mut self.sites {
+            if transactions.iter().any(|signed| signed.from == site.address) {
+                site.not_before = number + 1;
             }
         }
         let mut next = self.head().clone();
@@ -210,11 +217,8 @@ impl World {
                 assert!(balance == BALANCE || balance == BALANCE - STAKE, "staked once, exactly");
             }
         }
-        self.reverted.extend(
-            reverted
-                .into_iter()
-                .filter(|(_, transaction, _)| !transaction.is_poke()),
-        );
+        self.reverted
+            .extend(reverted.into_iter().filter(|(signed, _)| !signed.transaction.is_poke()));
         self.history.push(next);
         self.landed.push(transactions);
     }
