@@ -264,3 +264,72 @@ mod task {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use alloy::{
+        json_abi::{JsonAbi, Param},
+        sol_types::{SolEventInterface, SolInterface, SolStruct},
+    };
+
+    use super::*;
+
+    fn abi() -> JsonAbi {
+        let json: serde_json::Value = serde_json::from_str(TASK_JSON).unwrap();
+        serde_json::from_value(json["abi"].clone()).unwrap()
+    }
+
+    /// Types of a struct's fields: "uint32,uint8".
+    fn fields<T: SolStruct>() -> String {
+        let root = T::eip712_root_type();
+        let (_, fields) = root.trim_end_matches(')').split_once('(').unwrap();
+        fields.split(',').map(|f| f.split_once(' ').unwrap().0).collect::<Vec<_>>().join(",")
+    }
+
+    fn types(outputs: &[Param]) -> Vec<String> {
+        outputs.iter().map(|p| p.selector_type().into_owned()).collect()
+    }
+
+    #[test]
+    fn every_function_and_event_written_out_here_is_the_committed_abis() {
+        let abi = abi();
+        let functions: BTreeSet<[u8; 4]> = abi.functions().map(|f| f.selector().0).collect();
+        let ours: BTreeSet<[u8; 4]> = FlockTask::FlockTaskCalls::selectors().collect();
+        assert!(ours.len() > 30 && ours.is_subset(&functions), "{:?}", ours.difference(&functions));
+        let events: BTreeSet<[u8; 32]> = abi.events().map(|e| e.selector().0).collect();
+        let ours: BTreeSet<[u8; 32]> = FlockTask::FlockTaskEvents::SELECTORS.iter().copied().collect();
+        assert!(FlockTask::FlockTaskEvents::COUNT > 15);
+        assert!(ours.is_subset(&events), "{:?}", ours.difference(&events));
+        for event in abi.events() {
+            let indexed = event.inputs.iter().filter(|input| input.indexed).count();
+            let written = [
+                ("Claimed", 2),
+                ("Rewarded", 2),
+                ("Slashed", 2),
+                ("Joined", 2),
+                ("TaskEnded", 1),
+            ];
+            for (name, count) in written {
+                assert!(event.name != name || indexed == count, "{name} has {indexed} indexed inputs");
+            }
+        }
+    }
+
+    #[test]
+    fn two_halves_of_a_round_read_the_same_bytes_as_the_contracts_struct() {
+        let abi = abi();
+        let snapshot = &abi.function("snapshot").unwrap()[0];
+        let round = format!("({},{})", fields::<FlockTask::RoundHead>(), fields::<FlockTask::RoundTail>());
+        let expected = [
+            format!("({})", fields::<FlockTask::TaskState>()),
+            round,
+            format!("({})[]", fields::<FlockTask::ParticipantState>()),
+            format!("({})[]", fields::<FlockTask::AccountState>()),
+        ];
+        assert_eq!(types(&snapshot.outputs), expected);
+        let parameters = &abi.function("parameters").unwrap()[0];
+        assert_eq!(types(&parameters.outputs), [format!("({})", fields::<FlockTask::TaskParameters>())]);
+    }
+}

@@ -163,8 +163,8 @@ mod tests {
             );
             assert_eq!(*envelope.tx_hash(), signed.hash);
             assert_eq!(envelope.input().as_ref(), [1, 2, 3]);
-            use alloy::consensus::transaction::SignerRecoverable;
-            assert_eq!(envelope.recover_signer().unwrap(), key.address());
+            let signer = envelope.signature().recover_address_from_prehash(&envelope.signature_hash());
+            assert_eq!(signer.unwrap(), key.address());
         }
     }
 }

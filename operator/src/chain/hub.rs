@@ -12,7 +12,7 @@ use super::{
     reader::{Confirmations, EvmReader},
     rpc::{Rpc, RpcConfig},
     send_state::Policy,
-    sender::{Fence, SenderConfig},
+    sender::{EvmSender, Fence, SenderConfig},
     senders::Senders,
     transport::{HttpTransport, Transport},
 };
@@ -155,6 +155,11 @@ impl ChainHub {
 
     pub fn evm_reader(&self) -> &Arc<EvmReader> {
         &self.reader
+    }
+
+    /// [`Chain::sender`], able to send any call.
+    pub fn evm_sender(&self, key: &SigningKey) -> Arc<EvmSender> {
+        self.senders.get(self.config.identity.chain_id, key, &self.reader, &self.sending)
     }
 }
 

@@ -198,6 +198,9 @@ pub enum TaskEvent {
 pub trait TaskSender: Send + Sync + 'static {
     fn address(&self) -> Address;
 
+    /// What a first offer is at present, in wei per unit of gas: to see early whether a key can pay for a round.
+    async fn price(&self) -> Result<u128, ChainError>;
+
     /// Sends one call to `task` and waits until it is mined, replacing it with a higher fee after some blocks, up to
     /// the cap. Returns early with [`ChainError::Reverted`] when `estimateGas` says it would revert: nothing is paid.
     /// If another call of the same key is in flight, waits for it, by urgency (`deadline`, reveals first).

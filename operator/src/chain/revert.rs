@@ -23,7 +23,7 @@ static ERRORS: LazyLock<Vec<Error>> = LazyLock::new(|| {
 });
 
 /// `WrongPhase(3)`, `AlreadyContributed()`, a revert string, or the raw bytes if nobody knows them.
-pub fn reason(data: &[u8]) -> String {
+pub(super) fn reason(data: &[u8]) -> String {
     if data.is_empty() {
         return "without a reason".to_owned();
     }
@@ -33,10 +33,10 @@ pub fn reason(data: &[u8]) -> String {
             return format!("{}({})", error.name, arguments.join(", "));
         }
     }
-    if data.starts_with(&Revert::SELECTOR) || data.starts_with(&Panic::SELECTOR) {
-        if let Some(text) = decode_revert_reason(data) {
-            return text;
-        }
+    if (data.starts_with(&Revert::SELECTOR) || data.starts_with(&Panic::SELECTOR))
+        && let Some(text) = decode_revert_reason(data)
+    {
+        return text.strip_prefix("revert: ").unwrap_or(&text).to_owned();
     }
     let shown = &data[..data.len().min(36)];
     format!(

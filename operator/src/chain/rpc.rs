@@ -434,3 +434,7 @@ fn worst(failures: Vec<ChainError>) -> ChainError {
         .max_by_key(rank)
         .unwrap_or_else(|| ChainError::Unreachable("no endpoint is configured".to_owned()))
 }
+
+#[cfg(test)]
+#[path = "rpc_tests.rs"]
+mod tests;

@@ -179,6 +179,14 @@ impl TaskSender for EvmSender {
         self.shared.key.address()
     }
 
+    async fn price(&self) -> Result<u128, ChainError> {
+        let route = self.shared.route();
+        let rpc = route.reader.rpc();
+        let head = rpc.head().await?;
+        let market = super::worker::market(rpc, &head).await?;
+        Ok(super::fees::Fees::offer(market, None).map_or_else(|over| over.needed, super::fees::Fees::most))
+    }
+
     async fn send(
         &self,
         task: Address,

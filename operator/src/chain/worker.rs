@@ -432,7 +432,7 @@ fn with_margin(estimate: u64, head: &Header) -> u64 {
     }
 }
 
-async fn market(rpc: &Rpc, head: &Header) -> Result<Market, ChainError> {
+pub(super) async fn market(rpc: &Rpc, head: &Header) -> Result<Market, ChainError> {
     let narrow = |price: U256| u128::try_from(price).unwrap_or(u128::MAX);
     match head.base_fee_per_gas {
         Some(base_fee) => {
