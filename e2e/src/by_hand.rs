@@ -79,9 +79,16 @@ impl<'a> ByHand<'a> {
         };
         self.account.call(self.devnet.token(), approve).await?;
         self.account.call(self.task, FlockTask::stakeCall { amount }).await?;
-        let rounds = self.devnet.snapshot(self.task, None, &[]).await?.parameters.total_rounds;
+        let rounds = self
+            .devnet
+            .snapshot(self.task, None, &[])
+            .await?
+            .parameters
+            .total_rounds;
         for round in 0..rounds {
-            self.round(round).await.with_context(|| format!("round {round} by hand"))?;
+            self.round(round)
+                .await
+                .with_context(|| format!("round {round} by hand"))?;
         }
         self.account.call(self.task, FlockTask::claimRewardsCall {}).await?;
         Ok(())
@@ -108,7 +115,10 @@ impl<'a> ByHand<'a> {
         };
         self.account.call(self.task, join).await?;
         let drawn = self.until("the draw", round, |s| s.round.drawn_at.is_some()).await?;
-        let role = drawn.participant(self.address()).context("not among the participants")?.role;
+        let role = drawn
+            .participant(self.address())
+            .context("not among the participants")?
+            .role;
         match role {
             Role::Proposer => self.propose(&drawn).await?,
             Role::Voter => self.vote(round).await?,
@@ -134,7 +144,9 @@ impl<'a> ByHand<'a> {
     }
 
     async fn vote(&self, round: u32) -> Result<()> {
-        let open = self.until("the commit window", round, |s| s.round.phase == Phase::Commit).await?;
+        let open = self
+            .until("the commit window", round, |s| s.round.phase == Phase::Commit)
+            .await?;
         let seats: Vec<Seat> = open
             .proposers()
             .map(|p| Seat {
@@ -159,7 +171,8 @@ impl<'a> ByHand<'a> {
             commitment: commitment.0,
         };
         self.account.call(self.task, commit).await?;
-        self.until("the reveal window", round, |s| s.round.phase == Phase::Reveal).await?;
+        self.until("the reveal window", round, |s| s.round.phase == Phase::Reveal)
+            .await?;
         self.publish(vote.aggregate)?;
         let reveal = FlockTask::revealVoteCall {
             round: U256::from(round),
@@ -222,10 +235,21 @@ impl<'a> ByHand<'a> {
         fs::write(folder.path().join(INPUT_FILE), serde_json::to_string(&input)?)?;
         let path = folder.path().display().to_string();
         let log = folder.path().join("termination-log").display().to_string();
-        let said = trainer(&[step, "--input-dir", &path, "--scratch", &path, "--termination-log", &log])?;
+        let said = trainer(&[
+            step,
+            "--input-dir",
+            &path,
+            "--scratch",
+            &path,
+            "--termination-log",
+            &log,
+        ])?;
         let line = said.lines().last().context("the trainer said nothing")?;
         let result: JobResult = serde_json::from_str(line).with_context(|| format!("the trainer said {line:?}"))?;
-        ensure!(result.identity_hash == input.identity.hash(), "the result answers another input");
+        ensure!(
+            result.identity_hash == input.identity.hash(),
+            "the result answers another input"
+        );
         Ok(result.outcome)
     }
 
@@ -258,5 +282,8 @@ impl<'a> ByHand<'a> {
 
 /// `<chain>/<task>/<participant>`.
 fn own_folder(store: &Path, chain: u64, task: Address, participant: Address) -> PathBuf {
-    store.join(chain.to_string()).join(format!("{task:#x}")).join(format!("{participant:#x}"))
+    store
+        .join(chain.to_string())
+        .join(format!("{task:#x}"))
+        .join(format!("{participant:#x}"))
 }

@@ -102,7 +102,13 @@ pub async fn sweep(client: &Client) -> Result<()> {
     if left.items.is_empty() {
         return Ok(());
     }
-    kubectl(&["delete", "deployments", "--all-namespaces", "-l", "app.kubernetes.io/name in (fl-alliance, fl-alliance-devnet)"])?;
+    kubectl(&[
+        "delete",
+        "deployments",
+        "--all-namespaces",
+        "-l",
+        "app.kubernetes.io/name in (fl-alliance, fl-alliance-devnet)",
+    ])?;
     let found = kubectl(&[
         "get",
         "fltasks,flclients",

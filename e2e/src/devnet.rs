@@ -148,7 +148,13 @@ impl Devnet {
     pub async fn fund(&self, accounts: &[Address], tokens: u128) -> Result<()> {
         let _turn = self.one_at_a_time.lock().await;
         let to = accounts.iter().flat_map(|a| ["--to".to_owned(), a.to_string()]);
-        let mint = words(&["mint", "--token", &self.token().to_string(), "--amount", &tokens.to_string()]);
+        let mint = words(&[
+            "mint",
+            "--token",
+            &self.token().to_string(),
+            "--amount",
+            &tokens.to_string(),
+        ]);
         let mint: Vec<String> = mint.into_iter().chain(to.clone()).collect();
         let coins: Vec<String> = words(&["fund", "--coins", "10"]).into_iter().chain(to).collect();
         let (minted, funded) = tokio::join!(self.tool(OWNER, &mint), self.tool(BANK, &coins));
@@ -165,20 +171,35 @@ impl Devnet {
     /// Mints whole tokens to one account.
     pub async fn mint(&self, to: Address, tokens: u128) -> Result<()> {
         let token = self.token().to_string();
-        let mint = words(&["mint", "--token", &token, "--amount", &tokens.to_string(), "--to", &to.to_string()]);
+        let mint = words(&[
+            "mint",
+            "--token",
+            &token,
+            "--amount",
+            &tokens.to_string(),
+            "--to",
+            &to.to_string(),
+        ]);
         self.owner_tool(&mint).await.map(drop)
     }
 
     /// Lets an account create tasks.
     pub async fn allow_creator(&self, creator: Address) -> Result<()> {
         let manager = self.manager().to_string();
-        let allow = words(&["allow-creator", "--manager", &manager, "--creator", &creator.to_string()]);
+        let allow = words(&[
+            "allow-creator",
+            "--manager",
+            &manager,
+            "--creator",
+            &creator.to_string(),
+        ]);
         self.owner_tool(&allow).await.map(drop)
     }
 
     /// `chain compare`: the FLRounds of a task against the chain, to the wei.
     pub async fn compare(&self, namespace: &str, task: &str) -> Result<String> {
-        self.tool(OWNER, &words(&["compare", "--namespace", namespace, "--task", task])).await
+        self.tool(OWNER, &words(&["compare", "--namespace", namespace, "--task", task]))
+            .await
     }
 }
 

@@ -59,7 +59,12 @@ impl Progress {
         loop {
             // Three lists a second are nothing to an API server, and a watch would not be shorter to read.
             let task = team.task_object().await.ok();
-            let clients = team.clients().list(&ListParams::default()).await.map(|l| l.items).unwrap_or_default();
+            let clients = team
+                .clients()
+                .list(&ListParams::default())
+                .await
+                .map(|l| l.items)
+                .unwrap_or_default();
             let rounds = team.round_objects().await.unwrap_or_default();
             if let Some(contract) = task.as_ref().and_then(|t| t.status.as_ref()?.contract) {
                 self.once(format!("contract {contract}"));
@@ -76,7 +81,11 @@ impl Progress {
             if self.started.elapsed() > limit {
                 let task = task.as_ref().map(crate::task::task_line).unwrap_or_default();
                 let clients: Vec<String> = clients.iter().map(crate::task::client_line).collect();
-                bail!("the task did not end in {} s\n{task}\n{}", limit.as_secs(), clients.join("\n"));
+                bail!(
+                    "the task did not end in {} s\n{task}\n{}",
+                    limit.as_secs(),
+                    clients.join("\n")
+                );
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
@@ -92,7 +101,11 @@ impl Progress {
             ));
         }
         for problem in ["Stalled"] {
-            if let Some(c) = status.conditions.iter().find(|c| c.type_ == problem && c.status == "True") {
+            if let Some(c) = status
+                .conditions
+                .iter()
+                .find(|c| c.type_ == problem && c.status == "True")
+            {
                 self.once(format!("{name} is stalled: {} {}", c.reason, c.message));
             }
         }
@@ -109,12 +122,20 @@ impl Progress {
         }
         for p in &status.participants {
             let name = self.name(p.address);
-            let client = clients.iter().find(|c| c.status.as_ref().and_then(|s| s.address) == Some(p.address));
+            let client = clients
+                .iter()
+                .find(|c| c.status.as_ref().and_then(|s| s.address) == Some(p.address));
             if let Some(contribution) = &p.contribution {
                 let training = client.and_then(|c| c.status.as_ref()?.last_training.as_ref());
                 let own = training
                     .filter(|t| t.round == number && t.model == contribution.model)
-                    .map(|t| format!(", {} on its own test split after {} s", percent(&t.test_metric), short(&t.seconds)));
+                    .map(|t| {
+                        format!(
+                            ", {} on its own test split after {} s",
+                            percent(&t.test_metric),
+                            short(&t.seconds)
+                        )
+                    });
                 self.fact(number, &format!("{name} contributes {}", contribution.model), own);
             }
             if p.commitment.is_some() {
@@ -123,10 +144,12 @@ impl Progress {
             if let Some(reveal) = &p.reveal {
                 let score = if reveal.score == Score::For { "+1" } else { "-1" };
                 let vote = client.and_then(|c| c.status.as_ref()?.last_vote.as_ref());
-                let own = vote.filter(|v| v.round == number && v.aggregate == reveal.hash).map(|v| {
-                    let (start, new) = (percent(&v.start_metric), percent(&v.aggregate_metric));
-                    format!(" ({start} -> {new} on its own test split)")
-                });
+                let own = vote
+                    .filter(|v| v.round == number && v.aggregate == reveal.hash)
+                    .map(|v| {
+                        let (start, new) = (percent(&v.start_metric), percent(&v.aggregate_metric));
+                        format!(" ({start} -> {new} on its own test split)")
+                    });
                 self.fact(number, &format!("{name} votes {score} on {}", reveal.hash), own);
             }
         }
@@ -138,22 +161,43 @@ impl Progress {
             self.line(&format!(
                 "round {number}: slashed {} ({}), rewarded {} ({}), bonus {}",
                 tokens(settlement.slashed_total),
-                self.list(status.participants.iter().filter(|p| p.slashed.is_some()).map(|p| p.address)),
+                self.list(
+                    status
+                        .participants
+                        .iter()
+                        .filter(|p| p.slashed.is_some())
+                        .map(|p| p.address)
+                ),
                 tokens(settlement.rewarded_total),
-                self.list(status.participants.iter().filter(|p| p.rewarded.is_some()).map(|p| p.address)),
+                self.list(
+                    status
+                        .participants
+                        .iter()
+                        .filter(|p| p.rewarded.is_some())
+                        .map(|p| p.address)
+                ),
                 tokens(settlement.bonus),
             ));
             let stakes = clients.iter().filter_map(|c| {
                 let s = c.status.as_ref()?;
                 Some(format!("{} {}", c.name_any(), tokens(s.stake?)))
             });
-            self.line(&format!("round {number}: stakes {}", stakes.collect::<Vec<_>>().join(", ")));
+            self.line(&format!(
+                "round {number}: stakes {}",
+                stakes.collect::<Vec<_>>().join(", ")
+            ));
         }
         Ok(())
     }
 
     fn roles(&mut self, number: u32, status: &FLRoundStatus) {
-        let of = |role| status.participants.iter().filter(move |p| p.role == role).map(|p| p.address);
+        let of = |role| {
+            status
+                .participants
+                .iter()
+                .filter(move |p| p.role == role)
+                .map(|p| p.address)
+        };
         let (proposers, voters) = (self.list(of(Role::Proposer)), self.list(of(Role::Voter)));
         self.once(format!("round {number}: proposers {proposers}; voters {voters}"));
     }
@@ -168,7 +212,11 @@ impl Progress {
 
     fn list(&self, addresses: impl Iterator<Item = Address>) -> String {
         let names: Vec<String> = addresses.map(|a| self.name(a)).collect();
-        if names.is_empty() { "nobody".to_owned() } else { names.join(", ") }
+        if names.is_empty() {
+            "nobody".to_owned()
+        } else {
+            names.join(", ")
+        }
     }
 }
 
@@ -180,9 +228,13 @@ pub fn tokens(amount: Amount) -> String {
 }
 
 fn percent(metric: &str) -> String {
-    metric.parse::<f64>().map_or_else(|_| metric.to_owned(), |m| format!("{:.1} %", m * 100.0))
+    metric
+        .parse::<f64>()
+        .map_or_else(|_| metric.to_owned(), |m| format!("{:.1} %", m * 100.0))
 }
 
 fn short(number: &str) -> String {
-    number.parse::<f64>().map_or_else(|_| number.to_owned(), |n| format!("{n:.1}"))
+    number
+        .parse::<f64>()
+        .map_or_else(|_| number.to_owned(), |n| format!("{n:.1}"))
 }

@@ -44,7 +44,12 @@ impl Site {
         open_folder(&env::store_dir()?.join(&staging))?;
         let node = env::node_store_dir()?;
         let mut objects = node_directory(namespace, "store", &node, "ReadWriteMany");
-        objects.extend(node_directory(namespace, "staging", &format!("{node}/{staging}"), "ReadWriteOnce"));
+        objects.extend(node_directory(
+            namespace,
+            "staging",
+            &format!("{node}/{staging}"),
+            "ReadWriteOnce",
+        ));
         objects.push(json!({
             "apiVersion": "v1", "kind": "Secret",
             "metadata": {"namespace": namespace, "name": RPC_SECRET},

@@ -90,7 +90,11 @@ impl Team {
         let path = format!("{}/{}", env::node_data_dir()?, self.set);
         let mut objects = node_directory(&self.namespace, "data", &path, "ReadOnlyMany");
         objects.push(signing_key(&self.namespace, CREATOR, &self.creator));
-        objects.extend(self.members.iter().map(|m| signing_key(&self.namespace, &m.name, &m.key)));
+        objects.extend(
+            self.members
+                .iter()
+                .map(|m| signing_key(&self.namespace, &m.name, &m.key)),
+        );
         Ok(objects)
     }
 
@@ -158,7 +162,11 @@ impl Team {
     /// The task's FLRounds, by round.
     pub async fn round_objects(&self) -> Result<Vec<FLRound>> {
         let all = self.rounds().list(&ListParams::default()).await?;
-        let mut rounds: Vec<FLRound> = all.items.into_iter().filter(|r| r.spec.task_ref.name == self.task).collect();
+        let mut rounds: Vec<FLRound> = all
+            .items
+            .into_iter()
+            .filter(|r| r.spec.task_ref.name == self.task)
+            .collect();
         rounds.sort_by_key(|r| r.spec.round);
         Ok(rounds)
     }
@@ -182,20 +190,25 @@ impl Team {
 
     /// Waits until the task has ended.
     pub async fn ended(&self, limit: Duration) -> Result<FLTask> {
-        self.task_until("to end", limit, |task| phase(task) == Some(Phase::Ended)).await
+        self.task_until("to end", limit, |task| phase(task) == Some(Phase::Ended))
+            .await
     }
 
     /// Waits until the task's status is as wanted.
     pub async fn task_until(&self, what: &str, limit: Duration, wanted: impl Fn(&FLTask) -> bool) -> Result<FLTask> {
-        until(&format!("FLTask {}/{} {what}", self.namespace, self.task), limit, || async {
-            let task = self.task_object().await?;
-            if wanted(&task) {
-                return Ok(Look::Done(task));
-            }
-            let clients = self.clients().list(&ListParams::default()).await?;
-            let clients: Vec<String> = clients.iter().map(client_line).collect();
-            Ok(Look::Not(format!("{}\n  {}", task_line(&task), clients.join("\n  "))))
-        })
+        until(
+            &format!("FLTask {}/{} {what}", self.namespace, self.task),
+            limit,
+            || async {
+                let task = self.task_object().await?;
+                if wanted(&task) {
+                    return Ok(Look::Done(task));
+                }
+                let clients = self.clients().list(&ListParams::default()).await?;
+                let clients: Vec<String> = clients.iter().map(client_line).collect();
+                Ok(Look::Not(format!("{}\n  {}", task_line(&task), clients.join("\n  "))))
+            },
+        )
         .await
     }
 
@@ -222,7 +235,12 @@ impl Team {
     pub async fn client_says(&self, name: &str, type_: &str, reason: &str, limit: Duration) -> Result<String> {
         let client = self
             .client_until(name, &format!("to say {type_} {reason}"), limit, |c| {
-                condition(&c.status.as_ref().map(|s| s.conditions.clone()).unwrap_or_default(), type_, reason).is_some()
+                condition(
+                    &c.status.as_ref().map(|s| s.conditions.clone()).unwrap_or_default(),
+                    type_,
+                    reason,
+                )
+                .is_some()
             })
             .await?;
         let conditions = client.status.map(|s| s.conditions).unwrap_or_default();
@@ -233,7 +251,12 @@ impl Team {
     pub async fn task_says(&self, type_: &str, reason: &str, limit: Duration) -> Result<String> {
         let task = self
             .task_until(&format!("to say {type_} {reason}"), limit, |t| {
-                condition(&t.status.as_ref().map(|s| s.conditions.clone()).unwrap_or_default(), type_, reason).is_some()
+                condition(
+                    &t.status.as_ref().map(|s| s.conditions.clone()).unwrap_or_default(),
+                    type_,
+                    reason,
+                )
+                .is_some()
             })
             .await?;
         let conditions = task.status.map(|s| s.conditions).unwrap_or_default();

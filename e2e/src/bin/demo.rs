@@ -31,12 +31,21 @@ const LIMIT: Duration = Duration::from_secs(900);
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    tracing_subscriber::fmt().with_env_filter("warn").with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter("warn")
+        .with_writer(std::io::stderr)
+        .init();
     match demo().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
-            let everything = ["get", "pods,jobs,fltasks,flclients,flrounds", "--all-namespaces", "-o", "wide"];
+            let everything = [
+                "get",
+                "pods,jobs,fltasks,flclients,flrounds",
+                "--all-namespaces",
+                "-o",
+                "wide",
+            ];
             eprintln!("{}", kubectl(&everything).unwrap_or_default());
             ExitCode::FAILURE
         }
@@ -46,7 +55,9 @@ async fn main() -> ExitCode {
 async fn demo() -> Result<()> {
     let out = build_dir().join("demo");
     fs::create_dir_all(&out)?;
-    println!("Fashion-MNIST for {CLIENTS} clients, {RECORDS} records each; the labels of client-{POISONED} are permuted.");
+    println!(
+        "Fashion-MNIST for {CLIENTS} clients, {RECORDS} records each; the labels of client-{POISONED} are permuted."
+    );
     data::make("demo", CLIENTS, RECORDS, 10_000, &[POISONED])?;
 
     let client = cluster::client().await?;
@@ -74,7 +85,11 @@ async fn demo() -> Result<()> {
     cluster::apply(&everything)?;
 
     let mut progress = Progress::new(&team);
-    progress.line(&format!("the genesis model has {:.2} % on {} held-out records", start * 100.0, 10_000));
+    progress.line(&format!(
+        "the genesis model has {:.2} % on {} held-out records",
+        start * 100.0,
+        10_000
+    ));
     progress
         .follow(&team, LIMIT, &mut |round, model| {
             let path = trainer::stored_model(chain, model)?;
@@ -93,7 +108,13 @@ async fn demo() -> Result<()> {
     println!("\nkubectl -n {NAMESPACE} get fltasks,flclients,flrounds");
     println!("{}", kubectl(&["-n", NAMESPACE, "get", "fltasks,flclients,flrounds"])?);
     println!("fl-alliance-operator chain compare --namespace {NAMESPACE} --task {TASK}");
-    println!("{}", devnet.compare(NAMESPACE, TASK).await.context("chain and status differ")?);
+    println!(
+        "{}",
+        devnet
+            .compare(NAMESPACE, TASK)
+            .await
+            .context("chain and status differ")?
+    );
     println!("accuracy over rounds: {}", picture.display());
     if std::env::var("KEEP").is_ok_and(|keep| keep == "1") {
         println!(
@@ -108,8 +129,20 @@ async fn demo() -> Result<()> {
 fn judge(points: &[(i64, f64)]) -> Result<()> {
     let after_first = points.iter().find(|p| p.0 == 0).context("no round was settled")?.1;
     let last = points.last().context("no round was settled")?.1;
-    ensure!(last >= GOAL, "the final model has {:.2} % held-out, {:.0} % were wanted", last * 100.0, GOAL * 100.0);
-    ensure!(last > after_first, "accuracy did not rise after round 0: {after_first:.4}, then {last:.4}");
-    println!("\nHeld-out accuracy rose from {:.2} % after round 0 to {:.2} %.", after_first * 100.0, last * 100.0);
+    ensure!(
+        last >= GOAL,
+        "the final model has {:.2} % held-out, {:.0} % were wanted",
+        last * 100.0,
+        GOAL * 100.0
+    );
+    ensure!(
+        last > after_first,
+        "accuracy did not rise after round 0: {after_first:.4}, then {last:.4}"
+    );
+    println!(
+        "\nHeld-out accuracy rose from {:.2} % after round 0 to {:.2} %.",
+        after_first * 100.0,
+        last * 100.0
+    );
     Ok(())
 }

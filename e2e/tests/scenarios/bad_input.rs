@@ -60,7 +60,12 @@ async fn bad_input_of_a_client_is_said_costs_nothing_and_recovers() {
         let client = team.client_object(name).await.unwrap();
         let conditions = client.status.unwrap().conditions;
         let ready = conditions.iter().find(|c| c.type_ == "Ready").unwrap();
-        assert_eq!((ready.status.as_str(), ready.reason.as_str()), ("False", reason), "{name}: {}", ready.message);
+        assert_eq!(
+            (ready.status.as_str(), ready.reason.as_str()),
+            ("False", reason),
+            "{name}: {}",
+            ready.message
+        );
     }
     for member in &team.members {
         let nonce = lab.devnet.nonce(member.key.address()).await.unwrap();
@@ -73,9 +78,13 @@ async fn bad_input_of_a_client_is_said_costs_nothing_and_recovers() {
         let phase = t.status.as_ref().and_then(|s| s.phase);
         phase.is_some_and(|p| !matches!(p, Phase::Join | Phase::Draw))
     };
-    team.task_until("to draw roles among all who were mended", Duration::from_secs(300), drawn)
-        .await
-        .unwrap();
+    team.task_until(
+        "to draw roles among all who were mended",
+        Duration::from_secs(300),
+        drawn,
+    )
+    .await
+    .unwrap();
     team.ended(Duration::from_secs(300)).await.unwrap();
 }
 
@@ -143,7 +152,10 @@ async fn mend(team: &Team, devnet: &Devnet, folder: &std::path::Path) {
         fs::copy(good.join(name), folder.join(name)).unwrap();
     }
     devnet.send_coins(key_of(team, "no-coins").address()).await.unwrap();
-    devnet.mint(key_of(team, "no-tokens").address(), team.shape.entry_stake).await.unwrap();
+    devnet
+        .mint(key_of(team, "no-tokens").address(), team.shape.entry_stake)
+        .await
+        .unwrap();
     kubectl(&["-n", &team.namespace, "delete", "secret", "secret-type"]).unwrap();
     let mut objects = vec![
         signing_key(&team.namespace, "no-secret", key_of(team, "no-secret")),

@@ -26,7 +26,9 @@ const OTHER: &str = "other";
 async fn a_participant_by_hand_and_a_second_operator_take_part_beside_the_first() {
     let (lab, kube) = lab().await;
     cluster::namespace(&kube, OTHER).await.unwrap();
-    Site::install(&kube, &lab.devnet, OTHER_OPERATOR, &[OTHER], false).await.unwrap();
+    Site::install(&kube, &lab.devnet, OTHER_OPERATOR, &[OTHER], false)
+        .await
+        .unwrap();
     let shape = TaskShape {
         distribution_rate: "0.5",
         ..TaskShape::tiny(2, 4)
@@ -47,7 +49,10 @@ async fn a_participant_by_hand_and_a_second_operator_take_part_beside_the_first(
     objects.push(manifests::joined_task(OTHER, "joined", contract));
     objects.push(others.client_manifest(&others.members[0]));
     cluster::apply(&list(objects)).unwrap();
-    others.task_says("Ready", "Running", Duration::from_secs(90)).await.unwrap();
+    others
+        .task_says("Ready", "Running", Duration::from_secs(90))
+        .await
+        .unwrap();
 
     // One by hand.
     let data = env::data_dir().unwrap().join(TINY).join("client-3");
@@ -65,7 +70,10 @@ async fn a_participant_by_hand_and_a_second_operator_take_part_beside_the_first(
         table::everybody_did_their_duty(&settled);
         assert_eq!(settled.round.outcome, Outcome::Accepted, "round {round}");
         let votes: Vec<_> = settled.voters().filter_map(|p| p.vote.map(|v| v.hash)).collect();
-        assert!(votes.iter().all(|hash| *hash == votes[0]), "round {round}: everybody aggregates the same bytes");
+        assert!(
+            votes.iter().all(|hash| *hash == votes[0]),
+            "round {round}: everybody aggregates the same bytes"
+        );
         assert_eq!(table::done(&settled), table::expected(&settled), "round {round}");
     }
     // Both operators mirror the same chain.

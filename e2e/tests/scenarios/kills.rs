@@ -43,7 +43,9 @@ const MOMENTS: [Moment; 6] = [
 async fn an_operator_killed_in_every_phase_does_each_duty_once() {
     let (lab, kube) = lab().await;
     cluster::namespace(&kube, NAMESPACE).await.unwrap();
-    Site::install(&kube, &lab.devnet, OPERATOR, &[NAMESPACE], false).await.unwrap();
+    Site::install(&kube, &lab.devnet, OPERATOR, &[NAMESPACE], false)
+        .await
+        .unwrap();
     let shape = TaskShape {
         distribution_rate: "0.5",
         windows: Windows {
@@ -91,12 +93,16 @@ async fn an_operator_killed_in_every_phase_does_each_duty_once() {
 }
 
 async fn wait_for(devnet: &Devnet, task: Address, name: &str, round: u32, reached: fn(&TaskSnapshot) -> bool) {
-    until(&format!("{name} of round {round}"), Duration::from_secs(300), || async {
-        let now = devnet.snapshot(task, None, &[]).await?;
-        let current = now.round.round.0;
-        let there = current > round || now.state.phase == Phase::Ended || (current == round && reached(&now));
-        Ok(Look::when(there, (), (&now.state.phase, current, now.round.joined)))
-    })
+    until(
+        &format!("{name} of round {round}"),
+        Duration::from_secs(300),
+        || async {
+            let now = devnet.snapshot(task, None, &[]).await?;
+            let current = now.round.round.0;
+            let there = current > round || now.state.phase == Phase::Ended || (current == round && reached(&now));
+            Ok(Look::when(there, (), (&now.state.phase, current, now.round.joined)))
+        },
+    )
     .await
     .unwrap();
 }

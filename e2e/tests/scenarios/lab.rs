@@ -6,8 +6,7 @@ use e2e::{cluster, data, devnet::Devnet, site::Site};
 use kube::Client;
 
 /// Namespaces that the shared operator serves, one or two a scenario.
-const TENANTS: [&str; 9] = [
-    "manifests",
+const TENANTS: [&str; 8] = [
     "whole",
     "poisoned",
     "bad-input",

@@ -33,24 +33,44 @@ async fn drained_and_deleted_clients_finish_their_round_and_the_task_waits_in_de
     team.start(&lab.devnet).await.unwrap();
     let contract = team.contract().await.unwrap();
     let proposing = |t: &crds::FLTask| t.status.as_ref().and_then(|s| s.phase) == Some(Phase::Propose);
-    team.task_until("to be proposing", Duration::from_secs(180), proposing).await.unwrap();
+    team.task_until("to be proposing", Duration::from_secs(180), proposing)
+        .await
+        .unwrap();
     let drawn = lab.devnet.snapshot(contract, None, &[]).await.unwrap();
     assert_eq!(drawn.participants.len(), 4);
     let names = team.names();
     let drained = names[&drawn.proposers().next().unwrap().account].clone();
     let deleted = names[&drawn.voters().next().unwrap().account].clone();
     let n = &team.namespace;
-    kubectl(&["-n", n, "patch", "flclient", &drained, "--type=merge", "-p", r#"{"spec":{"drain":true}}"#]).unwrap();
+    kubectl(&[
+        "-n",
+        n,
+        "patch",
+        "flclient",
+        &drained,
+        "--type=merge",
+        "-p",
+        r#"{"spec":{"drain":true}}"#,
+    ])
+    .unwrap();
     kubectl(&["-n", n, "delete", "flclient", &deleted, "--wait=false"]).unwrap();
     // It stays until its duty is done, and says so.
-    team.client_says(&deleted, "Ready", "Deleting", Duration::from_secs(30)).await.unwrap();
+    team.client_says(&deleted, "Ready", "Deleting", Duration::from_secs(30))
+        .await
+        .unwrap();
     until("the deleted client to be gone", Duration::from_secs(240), || async {
         let left = team.clients().get_opt(&deleted).await?;
-        Ok(Look::when(left.is_none(), (), left.and_then(|c| c.status).map(|s| s.step)))
+        Ok(Look::when(
+            left.is_none(),
+            (),
+            left.and_then(|c| c.status).map(|s| s.step),
+        ))
     })
     .await
     .unwrap();
-    team.client_says(&drained, "Ready", "Drained", Duration::from_secs(120)).await.unwrap();
+    team.client_says(&drained, "Ready", "Drained", Duration::from_secs(120))
+        .await
+        .unwrap();
     let first = lab.devnet.snapshot(contract, Some(0), &[]).await.unwrap();
     table::everybody_did_their_duty(&first);
 
@@ -69,12 +89,19 @@ async fn drained_and_deleted_clients_finish_their_round_and_the_task_waits_in_de
         .unwrap();
     }
     kubectl(&["-n", n, "delete", "fltask", &team.task, "--wait=false"]).unwrap();
-    let message = team.task_says("Ready", "Deleting", Duration::from_secs(30)).await.unwrap();
+    let message = team
+        .task_says("Ready", "Deleting", Duration::from_secs(30))
+        .await
+        .unwrap();
     assert!(message.contains(&drained), "{message}");
     kubectl(&["-n", n, "delete", "flclients", "--all", "--wait=false"]).unwrap();
     until("the task to be gone", Duration::from_secs(90), || async {
         let left = team.tasks().get_opt(&team.task).await?;
-        Ok(Look::when(left.is_none(), (), left.map(|t| t.status.map(|s| s.conditions))))
+        Ok(Look::when(
+            left.is_none(),
+            (),
+            left.map(|t| t.status.map(|s| s.conditions)),
+        ))
     })
     .await
     .unwrap();

@@ -70,17 +70,29 @@ async fn a_poisoned_aggregate_is_voted_down_and_who_keeps_losing_is_removed_whil
         for name in &removed {
             let client = team.client_object(name).await.unwrap();
             let status = client.status.unwrap();
-            assert_eq!(status.step.as_deref(), Some("Claimed"), "{name}: what is left is claimed at the end");
+            assert_eq!(
+                status.step.as_deref(),
+                Some("Claimed"),
+                "{name}: what is left is claimed at the end"
+            );
         }
         eprintln!("task {attempt}: {voted_down} poisoned aggregates voted down, removed: {removed:?}");
         if voted_down > 0 && !removed.is_empty() {
-            assert!(went_on_without(&rounds, &poisoned), "the task went on without who was removed");
+            assert!(
+                went_on_without(&rounds, &poisoned),
+                "the task went on without who was removed"
+            );
             let last = rounds.last().unwrap();
             let model = last.round.next_hash.unwrap();
-            let path = trainer::stored_model(lab.devnet.deployment.chain_id, model).unwrap().unwrap();
+            let path = trainer::stored_model(lab.devnet.deployment.chain_id, model)
+                .unwrap()
+                .unwrap();
             let definition = e2e::manifests::definition(&team.shape);
             let held_out = env::data_dir().unwrap().join(HALF_POISONED).join("held-out");
-            let accuracy = trainer::evaluate(&definition, Some(&path), &held_out).unwrap().accuracy().unwrap();
+            let accuracy = trainer::evaluate(&definition, Some(&path), &held_out)
+                .unwrap()
+                .accuracy()
+                .unwrap();
             assert!(accuracy > 0.5, "the honest half did not prevail: {accuracy}");
             return;
         }
@@ -106,9 +118,18 @@ async fn run(team: &Team, devnet: &e2e::devnet::Devnet) -> Vec<TaskSnapshot> {
     let mut rounds = Vec::new();
     for round in 0..ROUNDS {
         let settled = devnet.snapshot(contract, Some(round), &[]).await.unwrap();
-        assert_eq!(table::done(&settled), table::expected(&settled), "round {round}: {:?}", settled.round);
+        assert_eq!(
+            table::done(&settled),
+            table::expected(&settled),
+            "round {round}: {:?}",
+            settled.round
+        );
         if settled.round.outcome == Outcome::Rejected {
-            assert_eq!(settled.round.next_hash, Some(settled.round.start_model), "round {round} did not roll back");
+            assert_eq!(
+                settled.round.next_hash,
+                Some(settled.round.start_model),
+                "round {round} did not roll back"
+            );
         }
         rounds.push(settled);
     }
@@ -133,7 +154,10 @@ async fn removed(team: &Team, devnet: &e2e::devnet::Devnet, poisoned: &BTreeSet<
     let end = devnet.snapshot(contract, None, &team.addresses()).await.unwrap();
     let names = team.names();
     let removed: Vec<Address> = end.accounts.iter().filter(|a| a.removed).map(|a| a.account).collect();
-    assert!(removed.iter().all(|a| poisoned.contains(a)), "an honest client was removed");
+    assert!(
+        removed.iter().all(|a| poisoned.contains(a)),
+        "an honest client was removed"
+    );
     removed.iter().map(|a| names[a].clone()).collect()
 }
 

@@ -80,7 +80,14 @@ impl Door {
 
     async fn put(&self, token: &str, hash: ModelHash, bytes: &[u8]) -> (u16, String) {
         let url = format!("{}/v1/models/{hash}", self.base);
-        let answer = self.http.put(url).bearer_auth(token).body(bytes.to_vec()).send().await.unwrap();
+        let answer = self
+            .http
+            .put(url)
+            .bearer_auth(token)
+            .body(bytes.to_vec())
+            .send()
+            .await
+            .unwrap();
         (answer.status().as_u16(), answer.text().await.unwrap())
     }
 
@@ -130,6 +137,11 @@ async fn the_gateway_refuses_wrong_bytes_second_uploads_and_tokens_of_others() {
     let mut garbled = reader.clone().into_bytes();
     garbled[5] ^= 1;
     assert_eq!(door.get(&String::from_utf8(garbled).unwrap(), hash).await.0, 401);
-    let bare = door.http.get(format!("{}/v1/models/{hash}", door.base)).send().await.unwrap();
+    let bare = door
+        .http
+        .get(format!("{}/v1/models/{hash}", door.base))
+        .send()
+        .await
+        .unwrap();
     assert_eq!(bare.status().as_u16(), 401);
 }

@@ -40,7 +40,11 @@ pub(crate) fn expected(settled: &TaskSnapshot) -> Named {
                 put(&mut named, p.account, wins(settled, p) && voted(p) == Some(Score::For));
             }
             (Outcome::Rejected, false) => {
-                put(&mut named, p.account, wins(settled, p) && voted(p) == Some(Score::Against));
+                put(
+                    &mut named,
+                    p.account,
+                    wins(settled, p) && voted(p) == Some(Score::Against),
+                );
             }
         }
     }
@@ -64,15 +68,19 @@ fn silent(settled: &TaskSnapshot, p: &ParticipantState) -> bool {
 }
 
 fn wins(settled: &TaskSnapshot, p: &ParticipantState) -> bool {
-    p.vote.is_some_and(|vote| {
-        Some(vote.hash) == settled.round.popular_hash && vote.mask.0 == settled.round.popular_mask
-    })
+    p.vote
+        .is_some_and(|vote| Some(vote.hash) == settled.round.popular_hash && vote.mask.0 == settled.round.popular_mask)
 }
 
 /// What the contract did.
 pub(crate) fn done(settled: &TaskSnapshot) -> Named {
     let who = |pick: fn(&ParticipantState) -> bool| {
-        settled.participants.iter().filter(|p| pick(p)).map(|p| p.account).collect()
+        settled
+            .participants
+            .iter()
+            .filter(|p| pick(p))
+            .map(|p| p.account)
+            .collect()
     };
     Named {
         slashed: who(|p| !p.slashed.is_zero()),

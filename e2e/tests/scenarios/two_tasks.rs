@@ -36,15 +36,22 @@ async fn a_task_suspended_in_the_middle_of_a_round_stands_still_says_so_and_leav
     assert_ne!(contract_a, contract_b);
 
     let proposing = |t: &crds::FLTask| t.status.as_ref().and_then(|s| s.phase) == Some(Phase::Propose);
-    a.task_until("to be proposing", Duration::from_secs(180), proposing).await.unwrap();
+    a.task_until("to be proposing", Duration::from_secs(180), proposing)
+        .await
+        .unwrap();
     suspend(&a, true);
-    a.task_says("Ready", "Suspended", Duration::from_secs(30)).await.unwrap();
+    a.task_says("Ready", "Suspended", Duration::from_secs(30))
+        .await
+        .unwrap();
     let at = lab.devnet.snapshot(contract_a, None, &[]).await.unwrap();
     // A transaction that was under way when the task was suspended may still be mined.
     let proposer = at.proposers().next().unwrap();
     let name = a.names()[&proposer.account].clone();
     if proposer.contribution.is_none() {
-        let message = a.client_says(&name, "DutyAtRisk", "Suspended", Duration::from_secs(30)).await.unwrap();
+        let message = a
+            .client_says(&name, "DutyAtRisk", "Suspended", Duration::from_secs(30))
+            .await
+            .unwrap();
         assert!(message.contains("contribute"), "{message}");
     }
 
@@ -56,7 +63,11 @@ async fn a_task_suspended_in_the_middle_of_a_round_stands_still_says_so_and_leav
         assert_eq!(settled.round.outcome, Outcome::Accepted, "round {round}");
     }
     let still = lab.devnet.snapshot(contract_a, None, &[]).await.unwrap();
-    assert_eq!((still.round.committed, still.round.revealed), (0, 0), "a suspended task sends nothing");
+    assert_eq!(
+        (still.round.committed, still.round.revealed),
+        (0, 0),
+        "a suspended task sends nothing"
+    );
     assert_ne!(still.state.phase, Phase::Ended);
 
     suspend(&a, false);
@@ -69,5 +80,15 @@ async fn a_task_suspended_in_the_middle_of_a_round_stands_still_says_so_and_leav
 
 fn suspend(team: &Team, value: bool) {
     let patch = format!("{{\"spec\":{{\"suspend\":{value}}}}}");
-    kubectl(&["-n", &team.namespace, "patch", "fltask", &team.task, "--type=merge", "-p", &patch]).unwrap();
+    kubectl(&[
+        "-n",
+        &team.namespace,
+        "patch",
+        "fltask",
+        &team.task,
+        "--type=merge",
+        "-p",
+        &patch,
+    ])
+    .unwrap();
 }

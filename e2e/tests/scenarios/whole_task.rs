@@ -47,9 +47,15 @@ async fn a_task_runs_to_its_end_everybody_claims_and_status_agrees_with_the_chai
         assert_eq!(keys, ["ca.crt", "input.json", "token"], "{step}");
         let document = String::from_utf8(input.data.unwrap()["input.json"].0.clone()).unwrap();
         for member in &team.members {
-            assert!(!document.contains(&member.key.hex()), "{step}: a key is in the input document");
+            assert!(
+                !document.contains(&member.key.hex()),
+                "{step}: a key is in the input document"
+            );
         }
-        assert!(!document.contains(&lab.devnet.cluster_url()) && !document.contains("8545"), "{step}: an RPC address");
+        assert!(
+            !document.contains(&lab.devnet.cluster_url()) && !document.contains("8545"),
+            "{step}: an RPC address"
+        );
     }
 
     assert_eq!(status.round, Some(1));
@@ -77,7 +83,9 @@ async fn a_task_runs_to_its_end_everybody_claims_and_status_agrees_with_the_chai
 async fn all_rounds_final(team: &Team) {
     let what = "to have mirrored every round for good";
     team.task_until(what, Duration::from_secs(60), |t| {
-        t.status.as_ref().is_some_and(|s| s.mirrored_rounds == Some(team.shape.rounds))
+        t.status
+            .as_ref()
+            .is_some_and(|s| s.mirrored_rounds == Some(team.shape.rounds))
     })
     .await
     .unwrap();
@@ -102,12 +110,30 @@ fn holds_nothing_secret(pod: &Pod, rpc: &str) {
     let name = pod.name_any();
     assert_eq!(spec.automount_service_account_token, Some(false), "{name}");
     let text = serde_json::to_string(spec).unwrap();
-    assert!(!text.contains("serviceAccountToken") && !text.contains("kube-api-access"), "{name}: {text}");
-    assert!(!text.contains(rpc) && !text.contains("8545") && !text.contains("signing-key"), "{name}: {text}");
-    for word in ["AWS_", "GOOGLE_", "AZURE_", "PRIVATE_KEY", "RPC_URL", "secretKeyRef", "envFrom"] {
+    assert!(
+        !text.contains("serviceAccountToken") && !text.contains("kube-api-access"),
+        "{name}: {text}"
+    );
+    assert!(
+        !text.contains(rpc) && !text.contains("8545") && !text.contains("signing-key"),
+        "{name}: {text}"
+    );
+    for word in [
+        "AWS_",
+        "GOOGLE_",
+        "AZURE_",
+        "PRIVATE_KEY",
+        "RPC_URL",
+        "secretKeyRef",
+        "envFrom",
+    ] {
         assert!(!text.contains(word), "{name}: {word} in {text}");
     }
-    assert_eq!(spec.enable_service_links, Some(false), "{name}: addresses of Services in the environment");
+    assert_eq!(
+        spec.enable_service_links,
+        Some(false),
+        "{name}: addresses of Services in the environment"
+    );
     assert_ne!(spec.host_network, Some(true), "{name}");
     let container = &spec.containers[0];
     let security = container.security_context.as_ref().unwrap();
