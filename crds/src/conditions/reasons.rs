@@ -201,6 +201,12 @@ pub mod reason {
     GENESIS_MISMATCH = "GenesisMismatch", "FLClient",
         "This participant derives another genesis model from the definition than the chain's.",
         "Do not join: the creator used another generator; check versions.";
+    LEDGER_INVALID = "LedgerInvalid", "FLClient",
+        "A Secret of the vote ledger, or its seed, is not what the operator wrote.",
+        "Restore the operator's Secrets from a backup; nothing is committed or revealed meanwhile.";
+    OPERATOR_FORBIDDEN = "OperatorForbidden", "FLClient",
+        "The API server does not permit the operator what it needs in this namespace.",
+        "Add the namespace to the chart's tenant namespaces, or mend the Role there.";
     NOT_FINISHED = "NotFinished", "FLClient",
         "A duty was left because it could not be done in time.", "See the Events; the stake named there was slashed.";
 

@@ -7,7 +7,7 @@ use protocol::{
     action::{Action, Decision, JobRequest, Transaction},
     client::JobState,
     job::Step,
-    types::{ModelHash, Timestamp},
+    types::{Amount, ModelHash, Timestamp},
 };
 
 use super::{
@@ -23,13 +23,16 @@ use super::{
 };
 use crate::{
     chain::{ChainError, Mined},
-    cluster::{Created, Key},
+    cluster::{ClusterError, Created, Key},
     controller::context::Context,
     gateway::{Owner, StoreError},
 };
 
 /// How soon to look again at what a person must mend outside the cluster (funds, fee cap).
 const RETRY: Duration = Duration::from_secs(15);
+
+/// Gas of the calls of one round, generously: approve and stake, join, contribute or commit and reveal, and a settlement.
+const ROUND_GAS: u128 = 1_500_000;
 
 /// What came of acting.
 #[derive(Debug, Default)]
@@ -109,7 +112,7 @@ pub(super) async fn send(
     }
     for action in &decision.actions {
         let Action::Send(transaction) = action else { continue };
-        if let Some(problem) = no_funds(observed, transaction) {
+        if let Some(problem) = no_funds(observed, transaction).await? {
             acted.trouble(problem, RETRY);
             continue;
         }
@@ -120,7 +123,7 @@ pub(super) async fn send(
         count(observed, transaction, &outcome, ctx);
         match outcome {
             Ok(mined) if mined.success => {
-                events.sent(transaction, &mined).await?;
+                events.sent(transaction, &mined).await;
                 acted.mined_block = Some(mined.block);
                 acted.again = true;
                 return Ok(acted);
@@ -189,19 +192,32 @@ fn reverted(transaction: &Transaction, why: &str) -> Problem {
     )
 }
 
-/// A key with nothing at all need not be asked what a call would cost.
-fn no_funds(observed: &Observed, transaction: &Transaction) -> Option<Problem> {
+/// Whether the key cannot pay. Before anything is staked or joined it must be able to pay for a whole round: once drawn,
+/// a call that cannot be paid costs stake.
+async fn no_funds(observed: &Observed, transaction: &Transaction) -> Result<Option<Problem>, ClientError> {
     let address = observed.view.participant;
-    let account = observed.snapshot.account(address)?;
-    account.native_balance.is_zero().then(|| {
+    let Some(account) = observed.snapshot.account(address) else {
+        return Ok(None);
+    };
+    let enters = matches!(
+        transaction,
+        Transaction::Approve { .. } | Transaction::Stake { .. } | Transaction::JoinRound { .. }
+    );
+    let needed = if enters {
+        Amount::from(observed.sender.price().await?.saturating_mul(ROUND_GAS))
+    } else {
+        Amount::from(1)
+    };
+    Ok((account.native_balance < needed).then(|| {
         Problem::new(
             reason::LOW_FUNDS,
             format!(
-                "{address} holds no native coin to pay {}: send some to it",
+                "{address} holds {} wei, {} is not sent below {needed} (the gas of a round): send native coin to {address}",
+                account.native_balance,
                 transaction.name()
             ),
         )
-    })
+    }))
 }
 
 /// By when a transaction must be mined, so that the sender knows what is urgent.
@@ -262,10 +278,15 @@ async fn start_job(
                 .jobs
                 .with_label_values(&[namespace, request.identity.step.as_str(), "started"])
                 .inc();
-            events.job_started(&name, request).await?;
+            events.job_started(&name, request).await;
         }
         Ok(Created::Existed) => {}
-        Err(crate::cluster::ClusterError::Invalid(why)) => {
+        Err(ClusterError::Terminating(why)) => {
+            // Reveals and commitments that need no further Job still go out.
+            let problem = Problem::new(reason::POD_NOT_ADMITTED, format!("no new Job is possible: {why}"));
+            acted.trouble(problem, RETRY);
+        }
+        Err(ClusterError::Invalid(why)) => {
             let problem = Problem::new(
                 reason::POD_NOT_ADMITTED,
                 format!("the API server refuses the trainer's Job: {why}; correct spec.trainer"),

@@ -62,7 +62,7 @@ pub(super) async fn release(client: &FLClient, abandoned: bool, ctx: &Context) -
     }
     Events::new(ctx.cluster.as_ref(), client)
         .released(abandoned, last_word(client))
-        .await?;
+        .await;
     for gauge in [&ctx.metrics.duty_deadline, &ctx.metrics.key_balance_gwei] {
         // Only fails if there was none.
         let _ = gauge.remove_label_values(&[&key.namespace, &key.name]);

@@ -1,4 +1,4 @@
-//! Events about an FLClient: once per transition, and one for every transaction and Job.
+//! Events about an FLClient: once per transition, and one for every transaction and Job. Best effort.
 
 use crds::{
     FLClient, FLClientStatus,
@@ -13,7 +13,7 @@ use protocol::{
 
 use crate::{
     chain::Mined,
-    cluster::{Cluster, ClusterError, EventKind, Note},
+    cluster::{Cluster, EventKind, Note},
 };
 
 /// Events about one client.
@@ -30,7 +30,7 @@ impl<'a> Events<'a> {
         }
     }
 
-    pub(super) async fn sent(&self, transaction: &Transaction, mined: &Mined) -> Result<(), ClusterError> {
+    pub(super) async fn sent(&self, transaction: &Transaction, mined: &Mined) {
         let message = format!(
             "{} in block {}, transaction {}",
             transaction.name(),
@@ -40,13 +40,13 @@ impl<'a> Events<'a> {
         self.normal("TransactionMined", transaction.name(), message).await
     }
 
-    pub(super) async fn job_started(&self, name: &str, request: &JobRequest) -> Result<(), ClusterError> {
+    pub(super) async fn job_started(&self, name: &str, request: &JobRequest) {
         let message = format!("Job {name} for round {}", request.identity.round);
         self.normal("JobStarted", request.identity.step.as_str(), message).await
     }
 
     /// What the status says newly: another reason of `Ready`, a duty at risk, a removed account.
-    pub(super) async fn transitions(&self, before: &FLClientStatus, now: &FLClientStatus) -> Result<(), ClusterError> {
+    pub(super) async fn transitions(&self, before: &FLClientStatus, now: &FLClientStatus) {
         for type_ in [types::READY, types::PREFLIGHT, types::DUTY_AT_RISK] {
             let Some(new) = conditions::find(&now.conditions, type_) else {
                 continue;
@@ -70,13 +70,12 @@ impl<'a> Events<'a> {
             } else {
                 EventKind::Normal
             };
-            self.publish(kind, &new.reason, type_, new.message.clone()).await?;
+            self.publish(kind, &new.reason, type_, new.message.clone()).await;
         }
-        Ok(())
     }
 
     /// The last word about a client that goes: who it was, what is left, how to get it.
-    pub(super) async fn released(&self, abandoned: bool, message: String) -> Result<(), ClusterError> {
+    pub(super) async fn released(&self, abandoned: bool, message: String) {
         let kind = if abandoned {
             EventKind::Warning
         } else {
@@ -85,24 +84,28 @@ impl<'a> Events<'a> {
         self.publish(kind, "ClientReleased", "Delete", message).await
     }
 
-    pub(super) async fn missed(&self, round: u32, duty: &str) -> Result<(), ClusterError> {
+    pub(super) async fn missed(&self, round: u32, duty: &str) {
         let message = format!("round {round}: {duty} was not done in time");
         self.publish(EventKind::Warning, conditions::reason::NOT_FINISHED, "Missed", message)
             .await
     }
 
-    async fn normal(&self, reason: &str, action: &str, message: String) -> Result<(), ClusterError> {
+    async fn normal(&self, reason: &str, action: &str, message: String) {
         self.publish(EventKind::Normal, reason, action, message).await
     }
 
-    async fn publish(&self, kind: EventKind, reason: &str, action: &str, message: String) -> Result<(), ClusterError> {
+    /// An Event is worth no retry: what it says also stands in the status or on chain, and a namespace that is going away
+    /// takes none.
+    async fn publish(&self, kind: EventKind, reason: &str, action: &str, message: String) {
         let note = Note {
             kind,
             reason: reason.to_owned(),
             action: action.to_owned(),
             message,
         };
-        self.cluster.publish(&self.about, &note).await
+        if let Err(error) = self.cluster.publish(&self.about, &note).await {
+            tracing::warn!(category = error.category(), %error, reason, "an Event was lost");
+        }
     }
 }
 

@@ -16,6 +16,7 @@ mod observe;
 mod pokes;
 mod problem;
 mod record;
+mod results;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -25,7 +26,7 @@ mod wake;
 
 use std::{sync::Arc, time::Duration};
 
-use crds::FLClient;
+use crds::{FLClient, conditions::reason};
 use kube::ResourceExt;
 use protocol::decide::decide;
 
@@ -33,7 +34,7 @@ pub use error::ClientError;
 
 use self::observe::{Hold, Observation, Observed};
 use super::context::Context;
-use crate::cluster::{FINALIZER, Key};
+use crate::cluster::{ClusterError, FINALIZER, Key};
 
 /// When to look again by ourselves; `None`: something will wake us.
 pub type Next = Option<Duration>;
@@ -60,7 +61,11 @@ pub async fn reconcile(key: &Key, ctx: &Context) -> Result<Next, ClientError> {
     };
     let mut mined_block = 0;
     for _ in 0..MAX_PASSES {
-        match pass(&mut object, mined_block, ctx).await? {
+        let outcome = match pass(&mut object, mined_block, ctx).await {
+            Err(error) => held_by_error(&mut object, error, ctx).await?,
+            Ok(outcome) => outcome,
+        };
+        match outcome {
             Pass::Again { mined_block: block } => mined_block = mined_block.max(block),
             Pass::Done(next) => return Ok(next),
         }
@@ -94,6 +99,16 @@ async fn held(object: &mut Arc<FLClient>, hold: &Hold, ctx: &Context) -> Result<
     }
     record::write(object, status::held(object, hold, ctx.clock.now()), ctx).await?;
     Ok(Pass::Done(Some(hold.retry)))
+}
+
+/// Errors that no retry cures are said; the others are for the retry.
+async fn held_by_error(object: &mut Arc<FLClient>, error: ClientError, ctx: &Context) -> Result<Pass, ClientError> {
+    let reason = match &error {
+        ClientError::Ledger(_) => reason::LEDGER_INVALID,
+        ClientError::Cluster(ClusterError::Forbidden(_)) => reason::OPERATOR_FORBIDDEN,
+        ClientError::Cluster(_) | ClientError::Chain(_) => return Err(error),
+    };
+    held(object, &Hold::new(reason, error.to_string()).stalled(), ctx).await
 }
 
 async fn follow(object: &mut Arc<FLClient>, observed: &Observed, ctx: &Context) -> Result<Pass, ClientError> {

@@ -64,7 +64,7 @@ pub(super) struct Hold {
 }
 
 impl Hold {
-    fn new(reason: &'static str, message: impl Into<String>) -> Self {
+    pub(super) fn new(reason: &'static str, message: impl Into<String>) -> Self {
         Self {
             problem: Problem::new(reason, message),
             condition: None,
@@ -74,7 +74,7 @@ impl Hold {
         }
     }
 
-    fn stalled(self) -> Self {
+    pub(super) fn stalled(self) -> Self {
         Self {
             stalled: true,
             retry: RETRY_STALLED,

@@ -25,7 +25,7 @@ pub(super) async fn write(
     count_results(&key, &before, &status, ctx);
     Events::new(ctx.cluster.as_ref(), object)
         .transitions(&before, &status)
-        .await?;
+        .await;
     Arc::make_mut(object).status = Some(status);
     Ok(())
 }

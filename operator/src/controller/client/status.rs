@@ -4,7 +4,7 @@
 use crds::{
     Condition, FLClient, FLClientStatus, Time,
     conditions::{self, ConditionStatus, NewCondition, reason, types},
-    flclient::{ClientTotals, LastTraining, LastVote, PreflightStatus},
+    flclient::ClientTotals,
     names, rfc3339,
 };
 use protocol::{
@@ -16,9 +16,9 @@ use protocol::{
 
 use super::{
     duty::{self, Duty},
-    jobs::state::ObservedJob,
     observe::{Hold, Observed, check_identity},
     problem::Problem,
+    results::{last_training, last_vote, preflight},
 };
 
 /// Status while something stands in the way of deciding anything; what was known stays.
@@ -71,7 +71,7 @@ pub(super) fn following(
     );
     funded(&mut set, stop.as_ref().or(problem));
     let job = job_problem(observed, decision.step);
-    check(&mut set, observed, before);
+    check(&mut set, observed, decision.step);
     pending(&mut set, observed);
     let trouble = stop.as_ref().or(problem).or(job.as_ref());
     at_risk(&mut set, observed, duty, trouble);
@@ -133,44 +133,39 @@ fn funded(set: &mut Setter<'_>, problem: Option<&Problem>) {
 }
 
 /// The preflight's outcome. While a failed check runs again the failure stays on show.
-fn check(set: &mut Setter<'_>, observed: &Observed, before: &FLClientStatus) {
+fn check(set: &mut Setter<'_>, observed: &Observed, step: ClientStep) {
     let identity = check_identity(&observed.snapshot, &observed.view);
-    let Some(view) = observed.view.jobs.iter().find(|job| job.identity == identity) else {
-        if conditions::find(set.conditions, types::PREFLIGHT).is_none() {
-            set.set(
-                types::PREFLIGHT,
-                ConditionStatus::Unknown,
-                reason::WAITING,
-                "no check Job has run yet",
-            );
-        }
-        return;
-    };
+    let job = identity.job_name(&observed.client.key.name);
+    let view = observed.view.jobs.iter().find(|job| job.identity == identity);
     let problem = observed
         .jobs
         .iter()
-        .find(|job| job.name == view.name)
-        .and_then(|job| job.problem.as_ref());
-    match (&view.state, problem) {
-        (JobState::Succeeded(result), _) => {
-            if let StepResult::Check(check) = &result.outcome {
-                let message = format!(
-                    "{} samples to train on, {} to test on, {} classes, on {}",
-                    check.train_samples, check.test_samples, check.classes, check.device
-                );
-                set.put(types::PREFLIGHT, true, reason::SUCCEEDED, &message);
-            }
-        }
-        (JobState::Failed { .. }, Some(problem)) => set.put(types::PREFLIGHT, false, problem.reason, &problem.message),
-        (JobState::Pending, Some(problem)) => set.put(types::PREFLIGHT, false, problem.reason, &problem.message),
-        _ => {
-            let failed_before = conditions::find(&before.conditions, types::PREFLIGHT)
-                .is_some_and(|c| c.status == "False" && c.observed_generation == observed.object.metadata.generation);
-            if !failed_before {
-                let message = format!("Job {} checks image, data, definition and device", view.name);
-                set.set(types::PREFLIGHT, ConditionStatus::Unknown, reason::CHECKING, &message);
-            }
-        }
+        .find(|seen| seen.name == job)
+        .and_then(|seen| seen.problem.as_ref());
+    if let Some(problem) = problem {
+        return set.put(types::PREFLIGHT, false, problem.reason, &problem.message);
+    }
+    if let Some(JobState::Succeeded(result)) = view.map(|view| &view.state)
+        && let StepResult::Check(check) = &result.outcome
+    {
+        let message = format!(
+            "{} samples to train on, {} to test on, {} classes, on {}",
+            check.train_samples, check.test_samples, check.classes, check.device
+        );
+        return set.put(types::PREFLIGHT, true, reason::SUCCEEDED, &message);
+    }
+    let before = conditions::find(set.conditions, types::PREFLIGHT);
+    let failed_before = before.is_some_and(|c| c.status == "False" && c.observed_generation == set.generation);
+    if (view.is_some() || step == ClientStep::Checking) && !failed_before {
+        let message = format!("Job {job} checks image, data, definition and device");
+        set.set(types::PREFLIGHT, ConditionStatus::Unknown, reason::CHECKING, &message);
+    } else if before.is_none() {
+        set.set(
+            types::PREFLIGHT,
+            ConditionStatus::Unknown,
+            reason::WAITING,
+            "no check Job has run yet",
+        );
     }
 }
 
@@ -308,62 +303,6 @@ fn until(at: Option<Timestamp>) -> String {
     at.and_then(rfc3339)
         .map(|time| format!(" until {}", time.0))
         .unwrap_or_default()
-}
-
-fn preflight(observed: &Observed) -> Option<PreflightStatus> {
-    let identity = check_identity(&observed.snapshot, &observed.view);
-    let job = observed.jobs.iter().find(|job| job.identity == identity)?;
-    let JobState::Succeeded(result) = &job.state else {
-        return None;
-    };
-    let StepResult::Check(check) = &result.outcome else {
-        return None;
-    };
-    Some(PreflightStatus {
-        job: job.name.clone(),
-        identity: result.identity_hash,
-        environment: identity.environment,
-        definition: identity.definition,
-        genesis_model: check.genesis_model,
-        train_samples: check.train_samples,
-        test_samples: check.test_samples,
-        classes: check.classes,
-        device: check.device.clone(),
-    })
-}
-
-fn last_vote(jobs: &[ObservedJob]) -> Option<LastVote> {
-    jobs.iter().find_map(|job| match &job.state {
-        JobState::Succeeded(result) => match &result.outcome {
-            StepResult::Vote(vote) => Some(LastVote {
-                round: job.identity.round.0,
-                aggregate: vote.aggregate,
-                score: vote.score,
-                mask: vote.mask.0,
-                start_metric: vote.start_metric.clone(),
-                aggregate_metric: vote.aggregate_metric.clone(),
-            }),
-            StepResult::Check(_) | StepResult::Train(_) => None,
-        },
-        _ => None,
-    })
-}
-
-fn last_training(jobs: &[ObservedJob]) -> Option<LastTraining> {
-    jobs.iter().find_map(|job| match &job.state {
-        JobState::Succeeded(result) => match &result.outcome {
-            StepResult::Train(train) => Some(LastTraining {
-                round: job.identity.round.0,
-                model: train.model,
-                loss: train.loss.clone(),
-                test_metric: train.test_metric.clone(),
-                seconds: train.seconds.clone(),
-                stopped_early: train.stopped_early,
-            }),
-            StepResult::Check(_) | StepResult::Vote(_) => None,
-        },
-        _ => None,
-    })
 }
 
 /// Sets conditions of one status at one time and generation.

@@ -1,1 +1,6 @@
+//! Whole reconciles against the world in memory.
 
+mod bad_input;
+mod crashes;
+mod lifecycle;
+mod stopping;

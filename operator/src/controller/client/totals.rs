@@ -55,7 +55,7 @@ pub(super) async fn catch_up(
                 .duties_missed
                 .with_label_values(&[&key.namespace, &key.name, kind])
                 .inc();
-            events.missed(round.0, kind).await?;
+            events.missed(round.0, kind).await;
         }
         changed = true;
     }

@@ -1,0 +1,68 @@
+//! What Jobs came to, as the status shows it.
+
+use crds::flclient::{LastTraining, LastVote, PreflightStatus};
+use protocol::{client::JobState, job::StepResult};
+
+use super::{
+    jobs::state::ObservedJob,
+    observe::{Observed, check_identity},
+};
+
+/// The check that passed, if its Job is still there.
+pub(super) fn preflight(observed: &Observed) -> Option<PreflightStatus> {
+    let identity = check_identity(&observed.snapshot, &observed.view);
+    let job = observed.jobs.iter().find(|job| job.identity == identity)?;
+    let JobState::Succeeded(result) = &job.state else {
+        return None;
+    };
+    let StepResult::Check(check) = &result.outcome else {
+        return None;
+    };
+    Some(PreflightStatus {
+        job: job.name.clone(),
+        identity: result.identity_hash,
+        environment: identity.environment,
+        definition: identity.definition,
+        genesis_model: check.genesis_model,
+        train_samples: check.train_samples,
+        test_samples: check.test_samples,
+        classes: check.classes,
+        device: check.device.clone(),
+    })
+}
+
+/// The vote computed in the running round.
+pub(super) fn last_vote(jobs: &[ObservedJob]) -> Option<LastVote> {
+    jobs.iter().find_map(|job| match &job.state {
+        JobState::Succeeded(result) => match &result.outcome {
+            StepResult::Vote(vote) => Some(LastVote {
+                round: job.identity.round.0,
+                aggregate: vote.aggregate,
+                score: vote.score,
+                mask: vote.mask.0,
+                start_metric: vote.start_metric.clone(),
+                aggregate_metric: vote.aggregate_metric.clone(),
+            }),
+            StepResult::Check(_) | StepResult::Train(_) => None,
+        },
+        _ => None,
+    })
+}
+
+/// The model trained in the running round.
+pub(super) fn last_training(jobs: &[ObservedJob]) -> Option<LastTraining> {
+    jobs.iter().find_map(|job| match &job.state {
+        JobState::Succeeded(result) => match &result.outcome {
+            StepResult::Train(train) => Some(LastTraining {
+                round: job.identity.round.0,
+                model: train.model,
+                loss: train.loss.clone(),
+                test_metric: train.test_metric.clone(),
+                seconds: train.seconds.clone(),
+                stopped_early: train.stopped_early,
+            }),
+            StepResult::Check(_) | StepResult::Vote(_) => None,
+        },
+        _ => None,
+    })
+}
