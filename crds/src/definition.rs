@@ -10,6 +10,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+/// The largest integer every JSON reader keeps.
+const MAX_INTEGER: i64 = 9_007_199_254_740_991;
+
 /// A training definition as written by its author.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -25,45 +28,71 @@ impl JsonSchema for DefinitionDocument {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let count = json!({ "type": "integer", "format": "int64", "minimum": 1, "maximum": 1_000_000 });
+        let integer = |min: i64, max: i64, what: &str| json!({ "type": "integer", "format": "int64", "minimum": min, "maximum": max, "description": what });
+        let count = |what: &str| integer(1, 1_000_000, what);
         // Decimal strings: floats have no one spelling, so they have no hash.
-        let decimal = json!({ "type": "string", "maxLength": 32, "pattern": "^-?[0-9]{1,12}(\\.[0-9]{1,18})?$" });
+        let decimal = |what: &str| {
+            json!({
+                "type": "string", "maxLength": 32, "pattern": "^-?[0-9]{1,12}(\\.[0-9]{1,18})?$",
+                "description": format!("{what} A decimal string.")
+            })
+        };
         let mlp = object(json!({
-            "inputs": count,
-            "hidden": { "type": "array", "maxItems": 16, "items": count },
-            "outputs": count
+            "inputs": count("Pixels of a record."),
+            "hidden": {
+                "type": "array", "maxItems": 16, "items": count("Width of a hidden layer."),
+                "description": "Widths of the hidden layers."
+            },
+            "outputs": count("Classes.")
         }));
         let cnn = object(json!({
-            "channels": count, "height": count, "width": count,
-            "filters": { "type": "array", "minItems": 1, "maxItems": 8, "items": count },
-            "hidden": count, "outputs": count
+            "channels": count("Channels of an image."), "height": count("Pixels."), "width": count("Pixels."),
+            "filters": {
+                "type": "array", "minItems": 1, "maxItems": 8, "items": count("Filters of a layer."),
+                "description": "Filters of each layer: convolution 3x3 with same padding, relu, max-pool 2."
+            },
+            "hidden": count("Width of the layer before the last."), "outputs": count("Classes.")
         }));
-        let sgd = object(json!({ "learningRate": decimal, "momentum": decimal, "weightDecay": decimal }));
+        let sgd = object(json!({
+            "learningRate": decimal("Above 0, at most 1000."),
+            "momentum": decimal("0 to below 1."),
+            "weightDecay": decimal("0 to 1.")
+        }));
         let mut document = object(json!({
-            "schemaVersion": { "type": "integer", "format": "int64", "minimum": 1, "maximum": 1 },
-            "architecture": one_of(json!({ "mlp": mlp, "cnn": cnn })),
+            "schemaVersion": integer(1, 1, "Version of this schema."),
+            "architecture": one_of(json!({ "mlp": mlp, "cnn": cnn }), "Exactly one of its keys."),
             "training": object(json!({
-                "optimizer": one_of(json!({ "sgd": sgd })),
-                "batchSize": count,
-                "epochs": count
+                "optimizer": one_of(json!({ "sgd": sgd }), "Exactly one of its keys."),
+                "batchSize": integer(1, 65_536, "Records of one step."),
+                "epochs": integer(1, 10_000, "Passes over the training split per round.")
             })),
-            "preprocessing": object(json!({ "mean": decimal, "std": decimal })),
-            "seed": { "type": "integer", "format": "int64", "minimum": 0, "maximum": 9_007_199_254_740_991_i64 },
+            "preprocessing": object(json!({
+                "mean": decimal("A pixel p becomes (p / 255 - mean) / std."),
+                "std": decimal("Above 0.")
+            })),
+            "seed": integer(0, MAX_INTEGER, "Seed of the genesis model and of every shuffle."),
             "split": object(json!({
-                "testPercent": { "type": "integer", "format": "int64", "minimum": 1, "maximum": 99 }
+                "testPercent": integer(1, 90, "Share of each participant's records that is for testing.")
             })),
             "aggregation": object(json!({
-                "rule": { "type": "string", "maxLength": 64, "pattern": "^[a-z][a-zA-Z0-9-]*/v[0-9]+$" },
-                "weighted": { "type": "boolean" }
+                "rule": {
+                    "type": "string", "maxLength": 64, "pattern": "^[a-z][a-zA-Z0-9-]*/v[0-9]+$",
+                    "description": "For instance mean/v1: another arithmetic is another rule."
+                },
+                "weighted": {
+                    "type": "boolean",
+                    "description": "Weigh contributions by declared sample counts, clamped. A declared weight is free to inflate."
+                }
             })),
             "evaluation": object(json!({
-                "metric": { "type": "string", "enum": ["accuracy", "loss"] },
-                "direction": { "type": "string", "enum": ["higherIsBetter", "lowerIsBetter"] },
-                "epsilon": decimal
+                "metric": { "type": "string", "enum": ["accuracy", "loss"], "description": "Measured on each voter's test split." },
+                "direction": {
+                    "type": "string", "enum": ["higherIsBetter", "lowerIsBetter"],
+                    "description": "The metric's own direction, written out."
+                },
+                "epsilon": decimal("Relative loss of the metric that a vote still tolerates, 0 to 1.")
             })),
-            "maxModelBytes": {
-                "type": "integer", "format": "int64", "minimum": 1, "maximum": 9_007_199_254_740_991_i64
-            }
+            "maxModelBytes": integer(1, MAX_INTEGER, "Largest valid contribution.")
         }));
         document["description"] = json!(
             "The training definition; its SHA-256 in RFC 8785 form is on chain. All keys are required, \
@@ -83,9 +112,9 @@ fn object(properties: Value) -> Value {
 }
 
 /// An object with exactly one key, which names the kind.
-fn one_of(properties: Value) -> Value {
+fn one_of(properties: Value, what: &str) -> Value {
     json!({
-        "type": "object", "minProperties": 1, "maxProperties": 1, "properties": properties,
+        "type": "object", "description": what, "minProperties": 1, "maxProperties": 1, "properties": properties,
         "x-kubernetes-preserve-unknown-fields": true
     })
 }

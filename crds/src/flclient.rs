@@ -241,7 +241,8 @@ pub struct FLClientStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::role")]
     pub role: Option<Role>,
-    /// What it is at; see the reference page for the values.
+    /// What it is at: Suspended, Checking, Staking, Joining, Joined, Training, Contributing, Contributed, Waiting,
+    /// Evaluating, Committing, Committed, Revealing, Revealed, Drained, Removed, Claiming, Claimed or Stopped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
     /// The round that role and step are about.

@@ -18,6 +18,7 @@ pub mod fltask;
 pub mod fraction;
 pub mod generate;
 pub mod names;
+mod reference;
 pub mod schema;
 pub mod shared;
 
