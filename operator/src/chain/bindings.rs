@@ -285,7 +285,11 @@ mod tests {
     fn fields<T: SolStruct>() -> String {
         let root = T::eip712_root_type();
         let (_, fields) = root.trim_end_matches(')').split_once('(').unwrap();
-        fields.split(',').map(|f| f.split_once(' ').unwrap().0).collect::<Vec<_>>().join(",")
+        fields
+            .split(',')
+            .map(|f| f.split_once(' ').unwrap().0)
+            .collect::<Vec<_>>()
+            .join(",")
     }
 
     fn types(outputs: &[Param]) -> Vec<String> {
@@ -297,7 +301,11 @@ mod tests {
         let abi = abi();
         let functions: BTreeSet<[u8; 4]> = abi.functions().map(|f| f.selector().0).collect();
         let ours: BTreeSet<[u8; 4]> = FlockTask::FlockTaskCalls::selectors().collect();
-        assert!(ours.len() > 30 && ours.is_subset(&functions), "{:?}", ours.difference(&functions));
+        assert!(
+            ours.len() > 30 && ours.is_subset(&functions),
+            "{:?}",
+            ours.difference(&functions)
+        );
         let events: BTreeSet<[u8; 32]> = abi.events().map(|e| e.selector().0).collect();
         let ours: BTreeSet<[u8; 32]> = FlockTask::FlockTaskEvents::SELECTORS.iter().copied().collect();
         assert!(FlockTask::FlockTaskEvents::COUNT > 15);
@@ -312,7 +320,10 @@ mod tests {
                 ("TaskEnded", 1),
             ];
             for (name, count) in written {
-                assert!(event.name != name || indexed == count, "{name} has {indexed} indexed inputs");
+                assert!(
+                    event.name != name || indexed == count,
+                    "{name} has {indexed} indexed inputs"
+                );
             }
         }
     }
@@ -321,7 +332,11 @@ mod tests {
     fn two_halves_of_a_round_read_the_same_bytes_as_the_contracts_struct() {
         let abi = abi();
         let snapshot = &abi.function("snapshot").unwrap()[0];
-        let round = format!("({},{})", fields::<FlockTask::RoundHead>(), fields::<FlockTask::RoundTail>());
+        let round = format!(
+            "({},{})",
+            fields::<FlockTask::RoundHead>(),
+            fields::<FlockTask::RoundTail>()
+        );
         let expected = [
             format!("({})", fields::<FlockTask::TaskState>()),
             round,
@@ -330,6 +345,9 @@ mod tests {
         ];
         assert_eq!(types(&snapshot.outputs), expected);
         let parameters = &abi.function("parameters").unwrap()[0];
-        assert_eq!(types(&parameters.outputs), [format!("({})", fields::<FlockTask::TaskParameters>())]);
+        assert_eq!(
+            types(&parameters.outputs),
+            [format!("({})", fields::<FlockTask::TaskParameters>())]
+        );
     }
 }

@@ -163,7 +163,9 @@ mod tests {
             );
             assert_eq!(*envelope.tx_hash(), signed.hash);
             assert_eq!(envelope.input().as_ref(), [1, 2, 3]);
-            let signer = envelope.signature().recover_address_from_prehash(&envelope.signature_hash());
+            let signer = envelope
+                .signature()
+                .recover_address_from_prehash(&envelope.signature_hash());
             assert_eq!(signer.unwrap(), key.address());
         }
     }

@@ -399,11 +399,17 @@ mod tests {
     fn zero_means_that_it_has_not_happened() {
         let empty = row(&[]);
         assert_eq!((empty.contribution, empty.commitment, empty.vote), (None, None, None));
-        assert_eq!((empty.contributed_block, empty.committed_block, empty.revealed_block), (None, None, None));
+        assert_eq!(
+            (empty.contributed_block, empty.committed_block, empty.revealed_block),
+            (None, None, None)
+        );
         let head = words::<FlockTask::RoundHead>(22, &[]).unwrap();
         let tail = words::<FlockTask::RoundTail>(15, &[]).unwrap();
         let round = round_state(&head, &tail).unwrap();
-        assert_eq!((round.seed_block, round.commit_open, round.next_hash, round.slash_caller), (None, None, None, None));
+        assert_eq!(
+            (round.seed_block, round.commit_open, round.next_hash, round.slash_caller),
+            (None, None, None, None)
+        );
         assert_eq!(round.start_model_round, None);
         let tail = words::<FlockTask::RoundTail>(15, &[(1, U256::from(3))]).unwrap();
         assert_eq!(round_state(&head, &tail).unwrap().start_model_round, Some(Round(2)));
@@ -441,11 +447,20 @@ mod tests {
 
     #[test]
     fn logs_of_interest_are_read_and_others_passed_over() {
-        let event = FlockTask::TaskEnded { round: U256::from(4), terminated: true };
+        let event = FlockTask::TaskEnded {
+            round: U256::from(4),
+            terminated: true,
+        };
         let encoded = event.encode_log_data();
         let mut ended = log(encoded.topics().to_vec(), encoded.data.to_vec());
         let read = task_log(&ended).unwrap().unwrap();
-        assert_eq!(read.event, TaskEvent::TaskEnded { round: Round(4), terminated: true });
+        assert_eq!(
+            read.event,
+            TaskEvent::TaskEnded {
+                round: Round(4),
+                terminated: true
+            }
+        );
         assert_eq!((read.block, read.log_index), (5, 2));
         ended.removed = true;
         assert_eq!(task_log(&ended).unwrap(), None, "a log that a reorg took back");
@@ -482,7 +497,10 @@ mod tests {
         let back = FlockTask::TaskParameters::abi_decode(&there.abi_encode()).unwrap();
         assert_eq!(back.allowList, [Address::ZERO]);
         assert_eq!(parameters(back), asked);
-        let huge = TaskParameters { entry_stake: Amount(U256::MAX), ..asked };
+        let huge = TaskParameters {
+            entry_stake: Amount(U256::MAX),
+            ..asked
+        };
         assert!(matches!(creation(&huge, &[]), Err(ChainError::BadAnswer(text)) if text.contains("128 bits")));
     }
 }

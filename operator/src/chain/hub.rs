@@ -159,7 +159,8 @@ impl ChainHub {
 
     /// [`Chain::sender`], able to send any call.
     pub fn evm_sender(&self, key: &SigningKey) -> Arc<EvmSender> {
-        self.senders.get(self.config.identity.chain_id, key, &self.reader, &self.sending)
+        self.senders
+            .get(self.config.identity.chain_id, key, &self.reader, &self.sending)
     }
 }
 

@@ -361,7 +361,7 @@ fn classify(error: &CallError, host: &str) -> Failure {
             reason: reason.to_owned(),
         });
     }
-    if UNKNOWN_BLOCK.iter().any(|text| lower.contains(text)) {
+    if code == RESOURCE_NOT_FOUND || UNKNOWN_BLOCK.iter().any(|text| lower.contains(text)) {
         return Failure::Endpoint(ChainError::BlockGone(message.clone()));
     }
     if REFUSALS.iter().any(|text| lower.contains(text)) {
@@ -369,6 +369,9 @@ fn classify(error: &CallError, host: &str) -> Failure {
     }
     Failure::Endpoint(ChainError::BadAnswer(format!("{host}: {error}")))
 }
+
+/// EIP-1474: the block asked for is not there.
+const RESOURCE_NOT_FOUND: i64 = -32001;
 
 /// How nodes say that they do not have a block's header or state.
 const UNKNOWN_BLOCK: &[&str] = &[

@@ -41,8 +41,15 @@ fn header(number: u64, timestamp: u64) -> Value {
     json!({"number": U64::from(number), "hash": hash, "parentHash": hash, "timestamp": U64::from(timestamp)})
 }
 
-fn fake(name: &'static str, script: impl Fn(&str, &Value) -> Result<Value, CallError> + Send + Sync + 'static) -> Arc<Fake> {
-    Arc::new(Fake { name, script: Box::new(script), asked: AtomicU32::new(0) })
+fn fake(
+    name: &'static str,
+    script: impl Fn(&str, &Value) -> Result<Value, CallError> + Send + Sync + 'static,
+) -> Arc<Fake> {
+    Arc::new(Fake {
+        name,
+        script: Box::new(script),
+        asked: AtomicU32::new(0),
+    })
 }
 
 /// Answers `answer` to everything, at head 10 of time 1000.
@@ -66,7 +73,11 @@ impl Clock for Still {
 }
 
 fn over_at(now: u64, endpoints: &[Arc<Fake>]) -> Rpc {
-    let config = RpcConfig { chain: "test".to_owned(), expected: None, stale_after: 60 };
+    let config = RpcConfig {
+        chain: "test".to_owned(),
+        expected: None,
+        stale_after: 60,
+    };
     let transports = endpoints.iter().map(|e| e.clone() as Arc<dyn Transport>).collect();
     Rpc::new(config, transports, Arc::new(Still(now)), None)
 }
@@ -76,7 +87,11 @@ fn over(endpoints: &[Arc<Fake>]) -> Rpc {
 }
 
 fn refused(code: i64, message: &str) -> CallError {
-    CallError::Rpc { code, message: message.to_owned(), data: None }
+    CallError::Rpc {
+        code,
+        message: message.to_owned(),
+        data: None,
+    }
 }
 
 async fn ask(rpc: &Rpc) -> Result<Value, ChainError> {
@@ -91,6 +106,7 @@ async fn an_endpoint_in_trouble_is_left_and_the_next_is_kept() {
         CallError::Garbled("not JSON".to_owned()),
         refused(-32601, "the method eth_call does not exist"),
         refused(-32000, "header not found"),
+        refused(-32001, "Resource not found"),
         refused(-32000, "missing trie node 1234 (path ) <nil>"),
     ];
     for trouble in troubles {
@@ -106,11 +122,28 @@ async fn an_endpoint_in_trouble_is_left_and_the_next_is_kept() {
 
 #[tokio::test]
 async fn the_chains_own_answers_are_not_asked_for_again() {
-    let revert = CallError::Rpc { code: 3, message: "execution reverted".to_owned(), data: Some(vec![0xde, 0xad]) };
+    let revert = CallError::Rpc {
+        code: 3,
+        message: "execution reverted".to_owned(),
+        data: Some(vec![0xde, 0xad]),
+    };
     let cases = [
-        (revert, ChainError::Reverted { reason: "unknown error 0xdead".to_owned() }),
-        (refused(-32000, "execution reverted: no"), ChainError::Reverted { reason: "no".to_owned() }),
-        (refused(-32000, "nonce too low"), ChainError::BadAnswer("nonce too low".to_owned())),
+        (
+            revert,
+            ChainError::Reverted {
+                reason: "unknown error 0xdead".to_owned(),
+            },
+        ),
+        (
+            refused(-32000, "execution reverted: no"),
+            ChainError::Reverted {
+                reason: "no".to_owned(),
+            },
+        ),
+        (
+            refused(-32000, "nonce too low"),
+            ChainError::BadAnswer("nonce too low".to_owned()),
+        ),
     ];
     for (answer, expected) in cases {
         let (first, second) = (steady("first", Err(answer)), steady("second", Ok(json!(1))));
@@ -125,9 +158,15 @@ async fn the_chains_own_answers_are_not_asked_for_again() {
 async fn of_several_failures_the_one_to_act_on_is_told() {
     let down = || steady("down", Err(CallError::Transport("cannot connect".to_owned())));
     let gone = steady("gone", Err(refused(-32000, "unknown block")));
-    assert_eq!(ask(&over(&[down(), gone])).await, Err(ChainError::BlockGone("unknown block".to_owned())));
+    assert_eq!(
+        ask(&over(&[down(), gone])).await,
+        Err(ChainError::BlockGone("unknown block".to_owned()))
+    );
     let error = ask(&over(&[down(), down()])).await.unwrap_err();
-    assert_eq!(error, ChainError::Unreachable("down: cannot connect; down: cannot connect".to_owned()));
+    assert_eq!(
+        error,
+        ChainError::Unreachable("down: cannot connect; down: cannot connect".to_owned())
+    );
     assert!(matches!(ask(&over(&[])).await, Err(ChainError::Unreachable(_))));
 }
 
@@ -146,7 +185,10 @@ async fn an_endpoint_behind_a_block_already_seen_does_not_take_over() {
     assert_eq!(rpc.head().await.unwrap().number.to::<u64>(), 20);
     healthy.store(false, Ordering::SeqCst);
     assert_eq!(ask(&rpc).await, Err(ChainError::Lagging { head: 10, seen: 20 }));
-    assert_eq!(rpc.head().await.unwrap_err(), ChainError::Lagging { head: 10, seen: 20 });
+    assert_eq!(
+        rpc.head().await.unwrap_err(),
+        ChainError::Lagging { head: 10, seen: 20 }
+    );
 }
 
 #[tokio::test]
@@ -166,8 +208,15 @@ async fn a_head_that_stands_still_is_compared_with_the_other_endpoints() {
 #[tokio::test]
 async fn an_endpoint_that_names_another_chain_than_expected_is_not_asked() {
     let endpoint = steady("other", Ok(json!(1)));
-    let expected = Some(ChainIdentity { chain_id: 8, genesis_hash: B256::ZERO });
-    let config = RpcConfig { chain: "test".to_owned(), expected, stale_after: 60 };
+    let expected = Some(ChainIdentity {
+        chain_id: 8,
+        genesis_hash: B256::ZERO,
+    });
+    let config = RpcConfig {
+        chain: "test".to_owned(),
+        expected,
+        stale_after: 60,
+    };
     let rpc = Rpc::new(config, vec![endpoint.clone()], Arc::new(Still(0)), None);
     assert!(matches!(ask(&rpc).await, Err(ChainError::WrongChain { id: 7, .. })));
     assert_eq!(endpoint.asked.load(Ordering::SeqCst), 0);
@@ -187,9 +236,8 @@ async fn a_log_query_that_is_too_much_is_halved_until_it_is_not() {
         let queries = queries.clone();
         move |method, params| {
             assert_eq!(method, "eth_getLogs");
-            let bound = |key: &str| {
-                u64::from_str_radix(params[0][key].as_str().unwrap().trim_start_matches("0x"), 16).unwrap()
-            };
+            let bound =
+                |key: &str| u64::from_str_radix(params[0][key].as_str().unwrap().trim_start_matches("0x"), 16).unwrap();
             let (from, to) = (bound("fromBlock"), bound("toBlock"));
             if to - from >= 300 {
                 return Err(refused(-32005, "query returned more than 10000 results"));
@@ -206,5 +254,8 @@ async fn a_log_query_that_is_too_much_is_halved_until_it_is_not() {
     let queries = queries.lock().unwrap().clone();
     assert_eq!(logs.len(), queries.len());
     assert_eq!((queries[0].0, queries[queries.len() - 1].1), (5, 1000));
-    assert!(queries.windows(2).all(|w| w[0].1 + 1 == w[1].0), "no gap, no overlap: {queries:?}");
+    assert!(
+        queries.windows(2).all(|w| w[0].1 + 1 == w[1].0),
+        "no gap, no overlap: {queries:?}"
+    );
 }

@@ -40,7 +40,7 @@ pub(super) struct Worker {
 /// How a call left the worker.
 enum Outcome {
     Over(Job, Answer),
-    /// Something more urgent came before anything was broadcast.
+    /// Nothing was broadcast, and something more urgent came or nobody waits any more.
     SteppedBack(Job),
 }
 
@@ -134,6 +134,10 @@ impl Worker {
                     continue;
                 }
             };
+            // Until something is out the call can make room, for a more urgent one or because nobody waits for it.
+            if hand.state.untouched() && (hand.job.abandoned() || self.shared.queue().more_urgent_than(&hand.job)) {
+                return Outcome::SteppedBack(hand.job);
+            }
             let step = hand.state.next(&route.config.policy, &seen);
             let result = match step {
                 Step::Done(hash) => {
@@ -150,15 +154,6 @@ impl Worker {
                     Ok(false)
                 }
                 Step::Wait(waiting) => {
-                    if hand.state.untouched() {
-                        if hand.job.abandoned() {
-                            let gone = ChainError::Fenced("nobody waits for this call any more".to_owned());
-                            return Outcome::Over(hand.job, Err(gone));
-                        }
-                        if self.shared.queue().more_urgent_than(&hand.job) {
-                            return Outcome::SteppedBack(hand.job);
-                        }
-                    }
                     self.say(&hand.job, waiting);
                     Ok(true)
                 }

@@ -70,12 +70,23 @@ pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T
 impl Devnet {
     /// A node that mines at once, and no contracts.
     pub(crate) fn bare(extra: &[&str]) -> Self {
+        Self::at_port(0, extra)
+    }
+
+    /// The same at a port; 0: any free one.
+    pub(crate) fn at_port(port: u16, extra: &[&str]) -> Self {
         let program = anvil_program();
         let anvil = Anvil::at(&program)
+            .port(port)
             .args(["--prune-history", "500"])
             .args(extra)
             .try_spawn()
-            .unwrap_or_else(|e| panic!("{} does not start ({e}): run `hack/tools.sh` or set ANVIL", program.display()));
+            .unwrap_or_else(|e| {
+                panic!(
+                    "{} does not start ({e}): run `hack/tools.sh` or set ANVIL",
+                    program.display()
+                )
+            });
         let url = anvil.endpoint_url();
         let transport = Arc::new(HttpTransport::new(url, Duration::from_secs(10)).unwrap());
         Self {
@@ -96,10 +107,26 @@ impl Devnet {
         let manager = net.deploy("FlockTaskManager", (token, owner).abi_encode_params()).await;
         net.token = token;
         net.manager = manager;
-        net.transact(0, manager, M::allowCreatorCall { creator: owner, allowed: true }).await;
+        net.transact(
+            0,
+            manager,
+            M::allowCreatorCall {
+                creator: owner,
+                allowed: true,
+            },
+        )
+        .await;
         for account in 0..8 {
             let to = net.key(account).address();
-            net.transact(0, token, FlockToken::mintCall { to, amount: tokens(10_000).0 }).await;
+            net.transact(
+                0,
+                token,
+                FlockToken::mintCall {
+                    to,
+                    amount: tokens(10_000).0,
+                },
+            )
+            .await;
         }
         net
     }
@@ -118,7 +145,11 @@ impl Devnet {
 
     /// The node's own answer.
     pub(crate) async fn node<T: serde::de::DeserializeOwned>(&self, method: &str, params: Value) -> T {
-        let raw = self.transport.call(method, params).await.unwrap_or_else(|e| panic!("{method}: {e}"));
+        let raw = self
+            .transport
+            .call(method, params)
+            .await
+            .unwrap_or_else(|e| panic!("{method}: {e}"));
         serde_json::from_str(raw.get()).unwrap_or_else(|e| panic!("{method}: {e}: {raw}"))
     }
 
@@ -133,20 +164,26 @@ impl Devnet {
     }
 
     pub(crate) async fn base_fee(&self, wei: u64) {
-        let _: Value = self.node("anvil_setNextBlockBaseFeePerGas", json!([U64::from(wei)])).await;
+        let _: Value = self
+            .node("anvil_setNextBlockBaseFeePerGas", json!([U64::from(wei)]))
+            .await;
     }
 
-    pub(crate) async fn block_number(&self) -> u64 {
-        self.node::<U64>("eth_blockNumber", json!([])).await.to()
+    /// Blocks from now on hold no more gas than this: what does not fit stays in the pool.
+    pub(crate) async fn block_gas(&self, gas: u64) {
+        let _: Value = self.node("evm_setBlockGasLimit", json!([U64::from(gas)])).await;
     }
 
     pub(crate) async fn nonce(&self, account: Address, tag: &str) -> u64 {
-        self.node::<U64>("eth_getTransactionCount", json!([account, tag])).await.to()
+        self.node::<U64>("eth_getTransactionCount", json!([account, tag]))
+            .await
+            .to()
     }
 
     async fn mined(&self, hash: B256) -> Value {
         let receipt: Value = until("a receipt", async || {
-            self.node::<Option<Value>>("eth_getTransactionReceipt", json!([hash])).await
+            self.node::<Option<Value>>("eth_getTransactionReceipt", json!([hash]))
+                .await
         })
         .await;
         assert_eq!(receipt["status"], "0x1", "{receipt}");
@@ -164,12 +201,19 @@ impl Devnet {
     async fn deploy(&self, name: &str, arguments: Vec<u8>) -> Address {
         let path = format!("{}/../contracts/abi/{name}.json", env!("CARGO_MANIFEST_DIR"));
         let json: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
-        let bytecode = json["bytecode"]["object"].as_str().or(json["bytecode"].as_str()).unwrap();
+        let bytecode = json["bytecode"]["object"]
+            .as_str()
+            .or(json["bytecode"].as_str())
+            .unwrap();
         let mut code = hex::decode(bytecode.trim_start_matches("0x")).unwrap();
         code.extend(arguments);
         let transaction = json!([{"from": self.key(0).address(), "data": Bytes::from(code)}]);
         let hash = self.node("eth_sendTransaction", transaction).await;
-        self.mined(hash).await["contractAddress"].as_str().unwrap().parse().unwrap()
+        self.mined(hash).await["contractAddress"]
+            .as_str()
+            .unwrap()
+            .parse()
+            .unwrap()
     }
 
     pub(crate) async fn identity(&self) -> ChainIdentity {
@@ -177,7 +221,11 @@ impl Devnet {
     }
 
     pub(crate) fn reader_over(&self, transports: Vec<Arc<dyn Transport>>) -> EvmReader {
-        let config = RpcConfig { chain: "test".to_owned(), expected: None, stale_after: 3600 };
+        let config = RpcConfig {
+            chain: "test".to_owned(),
+            expected: None,
+            stale_after: 3600,
+        };
         let rpc = Rpc::new(config, transports, Arc::new(SystemClock), None);
         EvmReader::new(Arc::new(rpc), Confirmations::Depth(2))
     }
@@ -240,6 +288,9 @@ impl Devnet {
     /// A task created through the sender of account 0.
     pub(crate) async fn task(&self, hub: &ChainHub) -> Address {
         let creator = hub.sender(&self.key(0));
-        creator.create_task(self.manager, B256::repeat_byte(1), &self.parameters(), &[]).await.unwrap()
+        creator
+            .create_task(self.manager, B256::repeat_byte(1), &self.parameters(), &[])
+            .await
+            .unwrap()
     }
 }

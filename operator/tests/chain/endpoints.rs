@@ -25,7 +25,10 @@ struct Lagging {
 impl Transport for Lagging {
     async fn call(&self, method: &str, params: Value) -> Result<Box<RawValue>, CallError> {
         if self.still.load(Ordering::SeqCst) && method == "eth_getBlockByNumber" && params[0] == "latest" {
-            return self.inner.call(method, json!([format!("{:#x}", self.head), false])).await;
+            return self
+                .inner
+                .call(method, json!([format!("{:#x}", self.head), false]))
+                .await;
         }
         self.inner.call(method, params).await
     }
@@ -55,7 +58,11 @@ async fn an_endpoint_that_falls_behind_is_left_for_one_that_does_not() {
     let net = Devnet::bare(&[]);
     net.mine(2).await;
     let still = Arc::new(AtomicBool::new(false));
-    let lagging = Arc::new(Lagging { inner: net.transport(), head: 1, still: still.clone() });
+    let lagging = Arc::new(Lagging {
+        inner: net.transport(),
+        head: 1,
+        still: still.clone(),
+    });
     let reader = net.reader_over(vec![lagging.clone(), net.transport()]);
     assert_eq!(reader.head().await.unwrap().number, 2);
     assert_eq!(reader.rpc().endpoint().as_deref(), Some("lagging"));

@@ -7,7 +7,7 @@ use std::{
 
 use alloy::primitives::{U64, U256};
 use operator::chain::{
-    Chain, ChainError, SigningKey, TaskSender,
+    Chain, ChainError, Mined, SigningKey, TaskSender,
     calls::{Call, approve},
 };
 use protocol::{
@@ -22,7 +22,10 @@ const GWEI: u64 = 1_000_000_000;
 
 /// A call that any chain takes, told from others by `n`.
 fn call(n: u64) -> Call {
-    Call { to: Address::repeat_byte(0x77), data: n.to_be_bytes().to_vec() }
+    Call {
+        to: Address::repeat_byte(0x77),
+        data: n.to_be_bytes().to_vec(),
+    }
 }
 
 async fn pending(net: &Devnet, account: Address) -> u64 {
@@ -30,7 +33,10 @@ async fn pending(net: &Devnet, account: Address) -> u64 {
 }
 
 async fn wait_pending(net: &Devnet, account: Address) {
-    until("a transaction in the pool", async || (pending(net, account).await > 0).then_some(())).await;
+    until("a transaction in the pool", async || {
+        (pending(net, account).await > 0).then_some(())
+    })
+    .await;
 }
 
 /// A transaction of the account that does not come from our sender.
@@ -47,9 +53,16 @@ async fn sends_of_one_key_go_one_after_the_other_whoever_asks() {
     let net = Devnet::with_contracts().await;
     let (one, two) = (net.hub().await, net.hub().await);
     let sender = net.sender(&one, 1);
-    assert!(Arc::ptr_eq(&sender, &net.sender(&two, 1)), "one key, one sender, also over two hubs");
+    assert!(
+        Arc::ptr_eq(&sender, &net.sender(&two, 1)),
+        "one key, one sender, also over two hubs"
+    );
     let sends = (0..6).map(|n| {
-        let sender = if n % 2 == 0 { net.sender(&one, 1) } else { net.sender(&two, 1) };
+        let sender = if n % 2 == 0 {
+            net.sender(&one, 1)
+        } else {
+            net.sender(&two, 1)
+        };
         let call = approve(net.token, Address::repeat_byte(5), U256::from(n));
         tokio::spawn(async move { sender.send_call(call, "approve", None).await })
     });
@@ -78,11 +91,31 @@ async fn a_call_that_would_revert_costs_nothing_and_names_the_reason() {
         model: ModelHash(B256::repeat_byte(1)),
     };
     let error = sender.send(task, &contribute, None).await.unwrap_err();
-    assert!(matches!(&error, ChainError::Reverted { reason } if reason == "WrongPhase(0)"), "{error:?}");
-    let error = sender.send(task, &Transaction::JoinRound { round: Round(0), sample_count: 5 }, None).await.unwrap_err();
-    assert!(matches!(&error, ChainError::Reverted { reason } if reason.starts_with("StakeTooSmall(")), "{error:?}");
+    assert!(
+        matches!(&error, ChainError::Reverted { reason } if reason == "WrongPhase(0)"),
+        "{error:?}"
+    );
+    let error = sender
+        .send(
+            task,
+            &Transaction::JoinRound {
+                round: Round(0),
+                sample_count: 5,
+            },
+            None,
+        )
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&error, ChainError::Reverted { reason } if reason.starts_with("StakeTooSmall(")),
+        "{error:?}"
+    );
     assert_eq!(net.nonce(sender.address(), "pending").await, 0);
-    assert_eq!(net.node::<U256>("eth_getBalance", json!([sender.address(), "latest"])).await, before);
+    assert_eq!(
+        net.node::<U256>("eth_getBalance", json!([sender.address(), "latest"]))
+            .await,
+        before
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -90,46 +123,100 @@ async fn a_key_that_cannot_pay_is_told_before_anything_is_sent() {
     let net = Devnet::bare(&[]);
     let hub = net.hub().await;
     let poor = SigningKey::from_text(&[b'7'; 64]).unwrap();
-    let error = hub.evm_sender(&poor).send_call(call(1), "test", None).await.unwrap_err();
-    assert!(matches!(&error, ChainError::LowFunds { balance, .. } if balance == "0"), "{error:?}");
+    let error = hub
+        .evm_sender(&poor)
+        .send_call(call(1), "test", None)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&error, ChainError::LowFunds { balance, .. } if balance == "0"),
+        "{error:?}"
+    );
     assert_eq!(net.nonce(poor.address(), "pending").await, 0);
 }
 
+/// Mines, slowly enough for the sender to see each block, until `done`.
+async fn mine_until<T>(net: &Devnet, handle: &tokio::task::JoinHandle<T>) {
+    until("an answer", async || {
+        net.mine(1).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        handle.is_finished().then_some(())
+    })
+    .await;
+}
+
+fn sending(
+    net: &Devnet,
+    hub: &operator::chain::ChainHub,
+    n: u64,
+) -> tokio::task::JoinHandle<Result<Mined, ChainError>> {
+    let sender = net.sender(hub, 1);
+    tokio::spawn(async move { sender.send_call(call(n), "test", None).await })
+}
+
+async fn offered(net: &Devnet, mined: &Mined) -> U256 {
+    let transaction: Value = net.node("eth_getTransactionByHash", json!([mined.transaction])).await;
+    serde_json::from_value(transaction["maxFeePerGas"].clone()).unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn an_underpriced_transaction_is_raised_at_the_same_nonce_until_it_is_mined() {
+async fn a_stuck_transaction_is_replaced_at_the_same_nonce_by_a_higher_offer() {
     let net = Devnet::bare(&[]);
     let hub = net.hub().await;
     net.mine(1).await;
     net.automine(false).await;
-    let sender = net.sender(&hub, 1);
-    let address = sender.address();
-    let send = tokio::spawn({
-        let sender = sender.clone();
-        async move { sender.send_call(call(1), "test", None).await }
-    });
+    let address = net.key(1).address();
+    let send = sending(&net, &hub, 1);
     wait_pending(&net, address).await;
-    // The price of blocks rises above what was offered.
-    let before = net.block_number().await;
-    net.base_fee(8 * GWEI).await;
-    net.mine(1).await;
-    assert_eq!(pending(&net, address).await, 1, "not worth mining");
-    let mined = until("the raised transaction", async || {
-        if send.is_finished() {
-            return Some(());
-        }
+    let pool = async || -> U256 {
+        let pool: Value = net.node("txpool_content", json!([])).await;
+        let account = format!("{address:?}").to_lowercase();
+        let own = pool["pending"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .find(|(k, _)| k.to_lowercase() == account)
+            .unwrap()
+            .1;
+        serde_json::from_value(own["0"]["maxFeePerGas"].clone()).unwrap()
+    };
+    let first = pool().await;
+    until("a higher offer in the pool", async || {
+        // No room for its gas limit in this block; the pool takes replacements all the same.
+        net.block_gas(22_000).await;
         net.mine(1).await;
+        net.block_gas(30_000_000).await;
         tokio::time::sleep(Duration::from_millis(300)).await;
-        None
+        (pool().await > first).then_some(())
     })
     .await;
-    let () = mined;
+    mine_until(&net, &send).await;
     let mined = send.await.unwrap().unwrap();
     assert!(mined.success);
-    assert!(mined.block > before + 2, "{mined:?}");
+    assert!(offered(&net, &mined).await * U256::from(10) >= first * U256::from(11));
     assert_eq!(net.nonce(address, "latest").await, 1, "one nonce for all offers");
-    let transaction: Value = net.node("eth_getTransactionByHash", json!([mined.transaction])).await;
-    let offered: U256 = serde_json::from_value(transaction["maxFeePerGas"].clone()).unwrap();
-    assert!(offered > U256::from(8 * GWEI), "{offered}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_dropped_because_blocks_became_dearer_is_offered_for_more() {
+    let net = Devnet::bare(&[]);
+    let hub = net.hub().await;
+    net.mine(1).await;
+    net.automine(false).await;
+    let address = net.key(1).address();
+    let send = sending(&net, &hub, 1);
+    wait_pending(&net, address).await;
+    net.base_fee(8 * GWEI).await;
+    net.mine(1).await;
+    assert_eq!(
+        net.nonce(address, "latest").await,
+        0,
+        "the first offer is too low for this block"
+    );
+    mine_until(&net, &send).await;
+    let mined = send.await.unwrap().unwrap();
+    assert!(mined.success && offered(&net, &mined).await > U256::from(8 * GWEI));
+    assert_eq!(net.nonce(address, "latest").await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -141,13 +228,15 @@ async fn a_foreign_pending_transaction_is_waited_for() {
     let address = sender.address();
     foreign(&net, address, json!({})).await;
     wait_pending(&net, address).await;
-    let send = tokio::spawn({
-        let sender = sender.clone();
-        async move { sender.send_call(call(1), "test", None).await }
-    });
-    tokio::time::timeout(Duration::from_secs(1), until("a second one", async || (pending(&net, address).await > 1).then_some(())))
-        .await
-        .expect_err("nothing is sent on top of it");
+    let send = sending(&net, &hub, 1);
+    tokio::time::timeout(
+        Duration::from_secs(1),
+        until("a second one", async || {
+            (pending(&net, address).await > 1).then_some(())
+        }),
+    )
+    .await
+    .expect_err("nothing is sent on top of it");
     net.automine(true).await;
     net.mine(1).await;
     let mined = send.await.unwrap().unwrap();
@@ -163,33 +252,28 @@ async fn a_stuck_foreign_transaction_is_said_and_a_duty_with_a_deadline_takes_it
     net.automine(false).await;
     let sender = net.sender(&hub, 1);
     let address = sender.address();
-    foreign(&net, address, json!({"maxFeePerGas": U64::from(GWEI), "maxPriorityFeePerGas": "0x1"})).await;
+    foreign(&net, address, json!({"gas": U64::from(5_000_000)})).await;
     wait_pending(&net, address).await;
-    // Too little from now on; base fees fall by an eighth per empty block, so there is time.
-    net.base_fee(4 * GWEI).await;
+    // No block has room for it from now on.
+    net.block_gas(1_000_000).await;
     net.mine(1).await;
-    assert_eq!(pending(&net, address).await, 1);
-    let blocks = |stop: Arc<std::sync::atomic::AtomicBool>| {
-        let transport = net.transport();
-        tokio::spawn(async move {
-            while !stop.load(Ordering::SeqCst) {
-                let fee = U64::from(4 * GWEI);
-                transport.call("anvil_setNextBlockBaseFeePerGas", json!([fee])).await.unwrap();
-                transport.call("evm_mine", json!([])).await.unwrap();
-                tokio::time::sleep(Duration::from_millis(400)).await;
-            }
-        })
+    assert_eq!(
+        (net.nonce(address, "latest").await, pending(&net, address).await),
+        (0, 1)
+    );
+    let poke = sending(&net, &hub, 1);
+    mine_until(&net, &poke).await;
+    let said = ChainError::ForeignPending {
+        address: address.to_string(),
+        nonce: 0,
     };
-    let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let mining = blocks(stop.clone());
-    let poke = sender.send_call(call(1), "test", None).await.unwrap_err();
-    assert_eq!(poke, ChainError::ForeignPending { address: address.to_string(), nonce: 0 });
-    let duty = sender.send_call(call(2), "test", Some(Timestamp(u64::MAX))).await.unwrap();
-    stop.store(true, Ordering::SeqCst);
-    mining.await.unwrap();
-    assert!(duty.success);
+    assert_eq!(poke.await.unwrap().unwrap_err(), said);
+    let duty = tokio::spawn(async move { sender.send_call(call(2), "test", Some(Timestamp(u64::MAX))).await });
+    mine_until(&net, &duty).await;
+    let mined = duty.await.unwrap().unwrap();
+    assert!(mined.success);
     assert_eq!(net.nonce(address, "latest").await, 1);
-    let transaction: Value = net.node("eth_getTransactionByHash", json!([duty.transaction])).await;
+    let transaction: Value = net.node("eth_getTransactionByHash", json!([mined.transaction])).await;
     assert_eq!(transaction["nonce"], "0x0");
 }
 
@@ -200,21 +284,18 @@ async fn a_transaction_replaced_by_somebody_else_is_sent_anew_at_the_next_nonce(
     net.automine(false).await;
     let sender = net.sender(&hub, 1);
     let address = sender.address();
-    let send = tokio::spawn({
-        let sender = sender.clone();
-        async move { sender.send_call(call(1), "test", None).await }
-    });
+    let send = sending(&net, &hub, 1);
     wait_pending(&net, address).await;
     let price = U64::from(50 * GWEI);
-    foreign(&net, address, json!({"nonce": "0x0", "maxFeePerGas": price, "maxPriorityFeePerGas": price})).await;
+    foreign(
+        &net,
+        address,
+        json!({"nonce": "0x0", "maxFeePerGas": price, "maxPriorityFeePerGas": price}),
+    )
+    .await;
     net.mine(1).await;
     assert_eq!(net.nonce(address, "latest").await, 1);
-    until("our transaction", async || {
-        net.mine(1).await;
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        send.is_finished().then_some(())
-    })
-    .await;
+    mine_until(&net, &send).await;
     let mined = send.await.unwrap().unwrap();
     let transaction: Value = net.node("eth_getTransactionByHash", json!([mined.transaction])).await;
     assert_eq!((transaction["nonce"].as_str(), mined.success), (Some("0x1"), true));
@@ -231,10 +312,17 @@ async fn after_a_reorg_the_next_send_uses_the_chains_nonce() {
     let second = sender.send_call(call(2), "test", None).await.unwrap();
     assert_eq!(net.nonce(address, "latest").await, 2);
     let _: Value = net.node("anvil_reorg", json!([1, []])).await;
-    assert_eq!(net.nonce(address, "latest").await, 1, "the node dropped the last transaction");
+    assert_eq!(
+        net.nonce(address, "latest").await,
+        1,
+        "the node dropped the last transaction"
+    );
     let again = sender.send_call(call(2), "test", None).await.unwrap();
     assert!(again.success);
-    assert_ne!(again.transaction, second.transaction, "an earlier offer at this nonce was outbid");
+    assert_ne!(
+        again.transaction, second.transaction,
+        "an earlier offer at this nonce was outbid"
+    );
     assert_eq!(net.nonce(address, "latest").await, 2);
 }
 
@@ -244,14 +332,16 @@ async fn nothing_is_broadcast_without_the_lease() {
     let hub = net.hub().await;
     net.lease.store(false, Ordering::SeqCst);
     let sender = net.sender(&hub, 1);
-    let send = tokio::spawn({
-        let sender = sender.clone();
-        async move { sender.send_call(call(1), "test", None).await }
-    });
+    let send = sending(&net, &hub, 1);
     let address = sender.address();
-    tokio::time::timeout(Duration::from_secs(1), until("a broadcast", async || (net.nonce(address, "pending").await > 0).then_some(())))
-        .await
-        .expect_err("the fence is closed");
+    tokio::time::timeout(
+        Duration::from_secs(1),
+        until("a broadcast", async || {
+            (net.nonce(address, "pending").await > 0).then_some(())
+        }),
+    )
+    .await
+    .expect_err("the fence is closed");
     assert!(!send.is_finished());
     net.lease.store(true, Ordering::SeqCst);
     assert!(send.await.unwrap().unwrap().success);
@@ -283,16 +373,17 @@ async fn a_caller_that_leaves_before_the_broadcast_takes_its_call_back() {
     let hub = net.hub().await;
     net.lease.store(false, Ordering::SeqCst);
     let sender = net.sender(&hub, 1);
-    let leaving = tokio::spawn({
-        let sender = sender.clone();
-        async move { sender.send_call(call(1), "test", None).await }
-    });
+    let leaving = sending(&net, &hub, 1);
     tokio::time::sleep(Duration::from_millis(300)).await;
     leaving.abort();
     assert!(leaving.await.unwrap_err().is_cancelled());
     net.lease.store(true, Ordering::SeqCst);
     assert!(sender.send_call(call(2), "test", None).await.unwrap().success);
-    assert_eq!(net.nonce(sender.address(), "latest").await, 1, "only the second call was sent");
+    assert_eq!(
+        net.nonce(sender.address(), "latest").await,
+        1,
+        "only the second call was sent"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -301,16 +392,10 @@ async fn a_caller_that_leaves_after_the_broadcast_does_not_confuse_the_next() {
     let hub = net.hub().await;
     net.automine(false).await;
     let sender = net.sender(&hub, 1);
-    let leaving = tokio::spawn({
-        let sender = sender.clone();
-        async move { sender.send_call(call(1), "test", None).await }
-    });
+    let leaving = sending(&net, &hub, 1);
     wait_pending(&net, sender.address()).await;
     leaving.abort();
-    let next = tokio::spawn({
-        let sender = sender.clone();
-        async move { sender.send_call(call(2), "test", None).await }
-    });
+    let next = sending(&net, &hub, 2);
     net.automine(true).await;
     net.mine(1).await;
     assert!(next.await.unwrap().unwrap().success);

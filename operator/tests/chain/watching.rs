@@ -18,7 +18,9 @@ async fn health(hub: &ChainHub, want: impl Fn(&ChainHealth) -> bool) -> ChainHea
 
 async fn woken(wakes: &mut Receiver<Wake>, want: Wake) {
     let wait = async { while wakes.recv().await.expect("a wake") != want {} };
-    tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("no {want:?}"));
+    tokio::time::timeout(PATIENCE, wait)
+        .await
+        .unwrap_or_else(|_| panic!("no {want:?}"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -31,8 +33,21 @@ async fn a_task_is_woken_when_something_happens_to_it_and_again_when_that_is_con
     hub.watch(task);
     hub.watch(Address::repeat_byte(1));
     let sender = hub.sender(&net.key(1));
-    sender.send(task, &Transaction::Approve { token: net.token, amount: tokens(64) }, None).await.unwrap();
-    sender.send(task, &Transaction::Stake { amount: tokens(64) }, None).await.unwrap();
+    sender
+        .send(
+            task,
+            &Transaction::Approve {
+                token: net.token,
+                amount: tokens(64),
+            },
+            None,
+        )
+        .await
+        .unwrap();
+    sender
+        .send(task, &Transaction::Stake { amount: tokens(64) }, None)
+        .await
+        .unwrap();
     woken(&mut wakes, Wake::Task(task)).await;
     net.mine(2).await;
     woken(&mut wakes, Wake::Task(task)).await;
@@ -61,12 +76,21 @@ async fn a_wrong_chain_is_told_from_a_wrong_genesis_and_from_nobody() {
     let mut config = right.clone();
     config.identity.chain_id = 1;
     let found = health(&net.open(config), |h| h.reason() != "Connecting").await;
-    assert_eq!(found, ChainHealth::WrongChainId { expected: 1, found: 31337 });
+    assert_eq!(
+        found,
+        ChainHealth::WrongChainId {
+            expected: 1,
+            found: 31337
+        }
+    );
 
     let mut config = right.clone();
     config.identity.genesis_hash = B256::repeat_byte(1);
     let found = health(&net.open(config), |h| h.reason() != "Connecting").await;
-    let expected = ChainHealth::WrongGenesis { expected: B256::repeat_byte(1), found: right.identity.genesis_hash };
+    let expected = ChainHealth::WrongGenesis {
+        expected: B256::repeat_byte(1),
+        found: right.identity.genesis_hash,
+    };
     assert_eq!(found, expected);
 
     let mut config = right.clone();
@@ -74,7 +98,10 @@ async fn a_wrong_chain_is_told_from_a_wrong_genesis_and_from_nobody() {
     let hub = net.open(config);
     let found = health(&hub, |h| h.reason() != "Connecting").await;
     assert!(matches!(found, ChainHealth::RpcUnreachable { .. }), "{found:?}");
-    assert!(!found.to_string().contains("secret-api-key") && found.to_string().contains("127.0.0.1:9"), "{found}");
+    assert!(
+        !found.to_string().contains("secret-api-key") && found.to_string().contains("127.0.0.1:9"),
+        "{found}"
+    );
     assert_eq!(hub.endpoint(), None);
 
     let hub = net.open(right);
@@ -89,7 +116,16 @@ async fn a_clock_far_from_the_chains_is_said_and_the_chain_stays_usable() {
     net.mine(1).await;
     let hub = net.hub().await;
     let found = health(&hub, |h| h.reason() != "Connecting").await;
-    assert!(matches!(found, ChainHealth::ClockSkew { ahead_seconds: 7000..7300, .. }), "{found:?}");
+    assert!(
+        matches!(
+            found,
+            ChainHealth::ClockSkew {
+                ahead_seconds: 7000..7300,
+                ..
+            }
+        ),
+        "{found:?}"
+    );
     assert!(found.usable());
 }
 
@@ -97,7 +133,7 @@ async fn a_clock_far_from_the_chains_is_said_and_the_chain_stays_usable() {
 async fn a_node_that_goes_away_and_comes_back_is_noticed_both_times() {
     let net = Devnet::bare(&[]);
     let config = net.hub_config().await;
-    let port = config.urls[0].port().unwrap().to_string();
+    let port = config.urls[0].port().unwrap();
     let hub = net.open(config.clone());
     health(&hub, ChainHealth::usable).await;
     let genesis: Value = net.node("eth_getBlockByNumber", json!(["0x0", false])).await;
@@ -106,7 +142,7 @@ async fn a_node_that_goes_away_and_comes_back_is_noticed_both_times() {
     assert!(matches!(found, ChainHealth::RpcUnreachable { .. }), "{found:?}");
     // Another node at the same address is another chain unless it has the same genesis.
     let time = u64::from_str_radix(genesis["timestamp"].as_str().unwrap().trim_start_matches("0x"), 16).unwrap();
-    let again = Devnet::bare(&["--port", &port, "--timestamp", &time.to_string()]);
+    let again = Devnet::at_port(port, &["--timestamp", &time.to_string()]);
     assert_eq!(again.identity().await, config.identity);
     health(&hub, ChainHealth::usable).await;
 }
