@@ -77,12 +77,15 @@ async fn observe(State(gateway): Shared, request: Request, next: Next) -> Respon
     gateway.metrics.request(route, method, status, took);
     let ms = took.as_millis() as u64;
     match response.extensions().get::<Refusal>() {
-        Some(Refusal(reason, message)) => {
+        Some(Refusal(reason, detail)) => {
             gateway.metrics.refusal(reason);
             if status >= 500 {
-                tracing::error!(method, path, status, ms, reason, message, "request failed");
+                tracing::error!(method, path, status, ms, reason, detail, "request failed");
+            } else if status == 404 {
+                // Asked for until it is there: results by the controller, contributions by voters.
+                tracing::debug!(method, path, status, ms, reason, detail, "request refused");
             } else {
-                tracing::warn!(method, path, status, ms, reason, message, "request refused");
+                tracing::warn!(method, path, status, ms, reason, detail, "request refused");
             }
         }
         None if route.starts_with("/v1/") => tracing::info!(method, path, status, ms, "request answered"),

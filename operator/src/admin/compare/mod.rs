@@ -31,7 +31,7 @@ pub struct CompareArgs {
     #[arg(long, short)]
     pub namespace: Option<String>,
     /// Only this FLTask; all of the namespace if absent.
-    #[arg(long)]
+    #[arg(long, visible_alias = "task")]
     pub fl_task: Option<String>,
     /// Read the FLRounds from a file (`kubectl get flrounds -o json`) instead of the cluster.
     #[arg(long, conflicts_with_all = ["namespace", "fl_task"])]
