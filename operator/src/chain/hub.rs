@@ -159,8 +159,7 @@ impl ChainHub {
 
     /// [`Chain::sender`], able to send any call.
     pub fn evm_sender(&self, key: &SigningKey) -> Arc<EvmSender> {
-        self.senders
-            .get(self.config.identity.chain_id, key, &self.reader, &self.sending)
+        self.senders.get(self.config.identity, key, &self.reader, &self.sending)
     }
 }
 
@@ -170,8 +169,7 @@ impl Chain for ChainHub {
     }
 
     fn sender(&self, key: &SigningKey) -> Arc<dyn TaskSender> {
-        self.senders
-            .get(self.config.identity.chain_id, key, &self.reader, &self.sending)
+        self.senders.get(self.config.identity, key, &self.reader, &self.sending)
     }
 
     fn endpoint(&self) -> Option<String> {

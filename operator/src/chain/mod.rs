@@ -21,8 +21,10 @@ mod heads;
 mod health;
 pub mod hub;
 mod metrics;
+mod probe;
 mod queue;
 pub mod reader;
+mod refusals;
 mod revert;
 pub mod rpc;
 pub mod send_state;
@@ -102,7 +104,7 @@ pub trait ChainReader: Send + Sync + 'static {
     async fn task_logs(&self, task: Address, from: u64, to: u64) -> Result<Vec<TaskLog>, ChainError>;
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ChainIdentity {
     pub chain_id: u64,
     pub genesis_hash: B256,

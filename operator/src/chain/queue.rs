@@ -142,12 +142,13 @@ mod tests {
     #[test]
     fn reveals_go_first_then_deadlines_then_arrival() {
         let mut queue = Queue::default();
-        let mut answers = Vec::new();
-        answers.push(queue.push(call(1), "slash", None));
-        answers.push(queue.push(call(2), "contribute", Some(Timestamp(100))));
-        answers.push(queue.push(call(3), "commitVote", Some(Timestamp(50))));
-        answers.push(queue.push(call(4), "finishRound", None));
-        answers.push(queue.push(call(5), "revealVote", Some(Timestamp(900))));
+        let _answers = [
+            queue.push(call(1), "slash", None),
+            queue.push(call(2), "contribute", Some(Timestamp(100))),
+            queue.push(call(3), "commitVote", Some(Timestamp(50))),
+            queue.push(call(4), "finishRound", None),
+            queue.push(call(5), "revealVote", Some(Timestamp(900))),
+        ];
         let mut order = Vec::new();
         while let Some(job) = queue.take() {
             order.push(job.call.data[0]);

@@ -167,7 +167,7 @@ impl EvmSender {
         let mut without_pool = call.clone();
         without_pool.parameters.initialRewardPool = 0;
         let call = calls::to_manager(manager, &without_pool);
-        super::worker::estimate(self.shared.route().reader.rpc(), self.address(), &call)
+        super::probe::estimate(self.shared.route().reader.rpc(), self.address(), &call)
             .await
             .map(drop)
     }
@@ -183,7 +183,7 @@ impl TaskSender for EvmSender {
         let route = self.shared.route();
         let rpc = route.reader.rpc();
         let head = rpc.head().await?;
-        let market = super::worker::market(rpc, &head).await?;
+        let market = super::probe::market(rpc, &head).await?;
         Ok(super::fees::Fees::offer(market, None).map_or_else(|over| over.needed, super::fees::Fees::most))
     }
 

@@ -7,27 +7,35 @@ use std::{
 
 use protocol::types::Address;
 
-use super::{SigningKey, reader::EvmReader, sender::EvmSender, sender::SenderConfig};
+use super::{ChainIdentity, SigningKey, reader::EvmReader, sender::EvmSender, sender::SenderConfig};
 
-/// Shared by all chains of a process: two FLChains with the same chain id get the same senders. Clones share.
+/// Shared by all chains of a process: two FLChains of the same chain get the same senders. Clones share.
 #[derive(Debug, Clone, Default)]
 pub struct Senders {
-    by_key: Arc<Mutex<HashMap<(u64, Address), Arc<EvmSender>>>>,
+    by_key: Arc<Mutex<ByKey>>,
 }
+
+/// Two chains may share an id, but not a genesis.
+type ByKey = HashMap<(ChainIdentity, Address), Arc<EvmSender>>;
 
 impl Senders {
     /// The sender of this key, started if there is none. It sends through `reader` from now on.
     pub fn get(
         &self,
-        chain_id: u64,
+        chain: ChainIdentity,
         key: &SigningKey,
         reader: &Arc<EvmReader>,
         config: &SenderConfig,
     ) -> Arc<EvmSender> {
         let mut by_key = self.by_key.lock().unwrap_or_else(PoisonError::into_inner);
-        let sender = by_key
-            .entry((chain_id, key.address()))
-            .or_insert_with(|| Arc::new(EvmSender::start(key.clone(), chain_id, reader.clone(), config.clone())));
+        let sender = by_key.entry((chain, key.address())).or_insert_with(|| {
+            Arc::new(EvmSender::start(
+                key.clone(),
+                chain.chain_id,
+                reader.clone(),
+                config.clone(),
+            ))
+        });
         sender.reroute(reader.clone(), config.clone());
         sender.clone()
     }

@@ -6,28 +6,26 @@ use std::{
     time::Duration,
 };
 
-use alloy::primitives::{Address, Bytes, U64, U256};
+use alloy::primitives::{U64, U256};
 use protocol::types::{Amount, B256};
 use serde_json::json;
 
 use super::{
     ChainError, Mined,
     broadcast::{self, Signed, Verdict},
-    calls::Call,
-    fees::{Fees, Market},
+    fees::Fees,
+    probe,
     queue::{Answer, Job},
     rpc::Rpc,
     send_state::{GiveUp, Observation, SendState, Step, Waiting},
     sender::{Route, Shared},
-    wire::{Header, Receipt},
+    wire::Header,
 };
 
 /// Nonces whose offers are remembered: reorgs deeper than this many transactions of one key are not met.
 const REMEMBERED: usize = 64;
 /// Failed looks at the chain in a row before a broadcast call is given up.
 const LOOKS: u32 = 60;
-/// What a node that cannot say is taken to want as tip, in wei.
-const DEFAULT_TIP: u128 = 1_000_000_000;
 
 pub(super) struct Worker {
     shared: Arc<Shared>,
@@ -199,7 +197,7 @@ impl Worker {
             _ => Some((nonce, head_number)),
         };
         let mined = match hand.state.nonce() {
-            Some(own) if nonce > own => self.mined_of(route, hand, head_number).await?,
+            Some(own) if nonce > own => probe::mined_of(&route.reader, hand.state.hashes(), head_number).await?,
             _ => None,
         };
         let seen = Observation {
@@ -207,29 +205,13 @@ impl Worker {
             head_time: head.block().timestamp,
             nonce,
             pending_nonce,
-            market: market(rpc, &head).await?,
+            market: probe::market(rpc, &head).await?,
             mined,
             own_offer,
             foreign_since: self.foreign.map(|(_, since)| since),
             fenced: !(route.config.fence)(),
         };
         Ok((head, seen))
-    }
-
-    /// The attempt that is in the canonical chain, if one is.
-    async fn mined_of(&self, route: &Route, hand: &InHand, head: u64) -> Result<Option<B256>, ChainError> {
-        for hash in hand.state.hashes() {
-            let Some(receipt) = receipt(route, hash).await? else {
-                continue;
-            };
-            if receipt.block_number.is_none_or(|n| n.to::<u64>() > head) {
-                continue;
-            }
-            if is_canonical(route, &receipt).await? {
-                return Ok(Some(hash));
-            }
-        }
-        Ok(None)
     }
 
     /// Signs and broadcasts. The first time, whether the call would succeed is tried before anything is paid.
@@ -246,8 +228,8 @@ impl Worker {
         let gas_limit = match hand.gas_limit {
             Some(gas_limit) => gas_limit,
             None => {
-                let estimate = estimate(rpc, self.shared.key.address(), &hand.job.call).await?;
-                let limit = with_margin(estimate, head);
+                let estimate = probe::estimate(rpc, self.shared.key.address(), &hand.job.call).await?;
+                let limit = probe::with_margin(estimate, head);
                 self.afford(rpc, head, limit, fees).await?;
                 hand.gas_limit = Some(limit);
                 limit
@@ -334,7 +316,7 @@ impl Worker {
     }
 
     async fn receipt_of(&self, route: &Route, hash: B256) -> Result<Option<Mined>, ChainError> {
-        let Some(receipt) = receipt(route, hash).await? else {
+        let Some(receipt) = probe::receipt(&route.reader, hash).await? else {
             return Ok(None);
         };
         let Some(block) = receipt.block_number.map(|n| n.to::<u64>()) else {
@@ -401,67 +383,4 @@ impl Worker {
     async fn pause(&self, route: &Route, duration: Duration) {
         route.reader.rpc().clock().sleep(duration).await;
     }
-}
-
-/// Gas the call would use now.
-///
-/// # Errors
-/// [`ChainError::Reverted`] if it would revert: nothing was paid.
-pub(super) async fn estimate(rpc: &Rpc, from: Address, call: &Call) -> Result<u64, ChainError> {
-    let data = Bytes::from(call.data.clone());
-    let gas: U64 = rpc
-        .call(
-            "eth_estimateGas",
-            json!([{"from": from, "to": call.to, "data": data}, "latest"]),
-        )
-        .await?;
-    Ok(gas.to())
-}
-
-/// A quarter more than estimated, since state moves on until the call is mined, but no more than a block holds.
-fn with_margin(estimate: u64, head: &Header) -> u64 {
-    let limit = estimate.saturating_add(estimate / 4).saturating_add(10_000);
-    match head.gas_limit.map(|g| u64::try_from(g).unwrap_or(u64::MAX)) {
-        Some(block) if block >= estimate => limit.min(block),
-        _ => limit,
-    }
-}
-
-pub(super) async fn market(rpc: &Rpc, head: &Header) -> Result<Market, ChainError> {
-    let narrow = |price: U256| u128::try_from(price).unwrap_or(u128::MAX);
-    match head.base_fee_per_gas {
-        Some(base_fee) => {
-            let tip = rpc
-                .call::<U256>("eth_maxPriorityFeePerGas", json!([]))
-                .await
-                .map_or(DEFAULT_TIP, narrow);
-            Ok(Market::Dynamic {
-                base_fee: narrow(base_fee),
-                tip,
-            })
-        }
-        None => Ok(Market::Legacy {
-            gas_price: narrow(rpc.call("eth_gasPrice", json!([])).await?),
-        }),
-    }
-}
-
-async fn receipt(route: &Route, hash: B256) -> Result<Option<Receipt>, ChainError> {
-    route
-        .reader
-        .rpc()
-        .call("eth_getTransactionReceipt", json!([hash]))
-        .await
-}
-
-/// The receipt's block is the chain's block of that number.
-async fn is_canonical(route: &Route, receipt: &Receipt) -> Result<bool, ChainError> {
-    let (Some(number), Some(hash)) = (receipt.block_number, receipt.block_hash) else {
-        return Ok(false);
-    };
-    Ok(route
-        .reader
-        .header(number.to())
-        .await?
-        .is_some_and(|header| header.hash == hash))
 }
