@@ -84,3 +84,39 @@ fn register<C: prometheus::core::Collector + Clone + 'static>(
     registry.register(Box::new(collector.clone()))?;
     Ok(collector)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_and_transactions_are_counted_under_bounded_labels() {
+        let registry = Registry::new();
+        let metrics = ChainMetrics::new(&registry).unwrap();
+        metrics.request("devnet", 0, "eth_call", "ok", 0.01);
+        metrics.request("devnet", 0, "eth_call", "ok", 0.01);
+        metrics.failover("devnet", 0);
+        metrics.transaction("devnet", "contribute", "mined");
+        metrics.head("devnet", 7, 1000);
+        assert_eq!(
+            metrics
+                .requests
+                .with_label_values(&["devnet", "0", "eth_call", "ok"])
+                .get(),
+            2
+        );
+        let families = registry.gather();
+        assert_eq!(families.len(), 6);
+        for family in &families {
+            assert!(family.name().starts_with("fl_alliance_"), "{}", family.name());
+            for label in family.get_metric().iter().flat_map(|m| m.get_label()) {
+                let known = ["chain", "endpoint", "method", "outcome", "action"];
+                assert!(known.contains(&label.name()), "{}", label.name());
+            }
+        }
+        assert!(
+            ChainMetrics::new(&registry).is_err(),
+            "registering twice is an error, not a panic"
+        );
+    }
+}

@@ -104,6 +104,11 @@ struct AnswerError {
 impl HttpTransport {
     /// `timeout` bounds a whole call. Errors name the host only.
     pub fn new(url: Url, timeout: Duration) -> Result<Self, String> {
+        Self::trusting(url, timeout, &[])
+    }
+
+    /// Trusting only `roots`, or the system's root certificates where there are none given.
+    fn trusting(url: Url, timeout: Duration, roots: &[reqwest::Certificate]) -> Result<Self, String> {
         let host = match (url.host_str(), url.port()) {
             (Some(host), Some(port)) => format!("{host}:{port}"),
             (Some(host), None) => host.to_owned(),
@@ -115,7 +120,8 @@ impl HttpTransport {
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("fl-alliance-operator/", env!("CARGO_PKG_VERSION")));
         match url.scheme() {
-            "https" => {}
+            "https" if roots.is_empty() => {}
+            "https" => builder = builder.tls_certs_only(roots.iter().cloned()),
             // No roots are needed here, and an image may have none.
             "http" => builder = builder.tls_certs_only([]),
             other => {
@@ -281,6 +287,56 @@ mod tests {
             let error = HttpTransport::new(bad.parse().unwrap(), Duration::from_secs(1)).unwrap_err();
             assert!(!error.contains("secretsecret"), "{error}");
         }
+    }
+
+    #[tokio::test]
+    async fn https_is_spoken_and_only_with_a_trusted_certificate() {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let (certificate, key) = (made.cert.der().clone(), made.signing_key.serialize_der());
+        let trusted = reqwest::Certificate::from_der(&certificate).unwrap();
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let key = rustls::pki_types::PrivatePkcs8KeyDer::from(key).into();
+        let config = rustls::ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], key);
+        let config = std::sync::Arc::new(config.unwrap());
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            use std::io::{Read, Write};
+            for stream in listener.incoming().flatten() {
+                let Ok(connection) = rustls::ServerConnection::new(config.clone()) else {
+                    continue;
+                };
+                let mut stream = rustls::StreamOwned::new(connection, stream);
+                let mut request = Vec::new();
+                let mut buffer = [0; 1024];
+                // The request's body ends it; a refused handshake ends the connection.
+                while !request.ends_with(b"}") {
+                    match stream.read(&mut buffer) {
+                        Ok(n) if n > 0 => request.extend_from_slice(&buffer[..n]),
+                        _ => break,
+                    }
+                }
+                let body = r#"{"jsonrpc":"2.0","id":1,"result":"0x7"}"#;
+                let _ = write!(
+                    stream,
+                    "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+                    body.len()
+                );
+                let _ = stream.flush();
+            }
+        });
+        let url: Url = format!("https://localhost:{port}/key").parse().unwrap();
+        let patience = Duration::from_secs(20);
+        let transport = HttpTransport::trusting(url.clone(), patience, &[trusted]).unwrap();
+        let answer = transport.call("eth_chainId", json!([])).await.unwrap();
+        assert_eq!(answer.get(), "\"0x7\"");
+        let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let other = reqwest::Certificate::from_der(other.cert.der()).unwrap();
+        let transport = HttpTransport::trusting(url, patience, &[other]).unwrap();
+        let refused = transport.call("eth_chainId", json!([])).await.unwrap_err();
+        assert_eq!(refused, CallError::Transport("cannot connect".to_owned()));
     }
 
     #[test]

@@ -48,6 +48,10 @@ struct InHand {
     state: SendState,
     gas_limit: Option<u64>,
     newest: Option<Signed>,
+    /// Wei that the first offer can cost at most.
+    cost: U256,
+    /// What an earlier call had offered at the nonce of the first attempt.
+    outbid: Option<Fees>,
 }
 
 impl Worker {
@@ -111,6 +115,8 @@ impl Worker {
             state,
             gas_limit: None,
             newest: None,
+            cost: U256::ZERO,
+            outbid: None,
         };
         let mut failed_looks = 0;
         loop {
@@ -230,7 +236,12 @@ impl Worker {
             None => {
                 let estimate = probe::estimate(rpc, self.shared.key.address(), &hand.job.call).await?;
                 let limit = probe::with_margin(estimate, head);
-                self.afford(rpc, head, limit, fees).await?;
+                // The whole limit at the whole price must be there, or nodes refuse.
+                hand.cost = U256::from(limit).saturating_mul(U256::from(fees.most()));
+                let balance = self.balance(rpc, head).await?;
+                if balance < hand.cost {
+                    return Err(self.short(balance, hand.cost));
+                }
                 hand.gas_limit = Some(limit);
                 limit
             }
@@ -250,7 +261,10 @@ impl Worker {
         }
         hand.state.signed(signed.hash, nonce, fees, head.number.to());
         hand.newest = Some(signed.clone());
-        self.offers.insert(nonce, fees);
+        let before = self.offers.insert(nonce, fees);
+        if first {
+            hand.outbid = before;
+        }
         while self.offers.len() > REMEMBERED {
             self.offers.pop_first();
         }
@@ -277,11 +291,9 @@ impl Worker {
             Verdict::NonceUsed | Verdict::Unknown(_) => {}
             Verdict::Funds if only => {
                 self.withdraw(hand);
-                return Err(ChainError::LowFunds {
-                    address: self.shared.key.address().to_string(),
-                    balance: "too little".to_owned(),
-                    needed: "more".to_owned(),
-                });
+                // The node's own count differs from ours: a rollup adds a fee for its data.
+                let balance = self.balance(rpc, head).await?;
+                return Err(self.short(balance, hand.cost));
             }
             Verdict::Refused(text) if only => {
                 self.withdraw(hand);
@@ -293,26 +305,27 @@ impl Worker {
         Ok(true)
     }
 
-    /// The only attempt never reached a pool.
+    /// The only attempt never reached a pool: what was offered at its nonce before still stands.
     fn withdraw(&mut self, hand: &InHand) {
         if let Some(nonce) = hand.state.nonce() {
-            self.offers.remove(&nonce);
+            match hand.outbid {
+                Some(fees) => self.offers.insert(nonce, fees),
+                None => self.offers.remove(&nonce),
+            };
         }
     }
 
-    /// Whether the key can pay for the whole gas limit at the price offered.
-    async fn afford(&self, rpc: &Rpc, head: &Header, gas_limit: u64, fees: Fees) -> Result<(), ChainError> {
-        let address = self.shared.key.address();
-        let balance: U256 = rpc.call("eth_getBalance", json!([address, Rpc::at(head.hash)])).await?;
-        let needed = U256::from(gas_limit).saturating_mul(U256::from(fees.most()));
-        if balance < needed {
-            return Err(ChainError::LowFunds {
-                address: address.to_string(),
-                balance: balance.to_string(),
-                needed: needed.to_string(),
-            });
+    async fn balance(&self, rpc: &Rpc, head: &Header) -> Result<U256, ChainError> {
+        rpc.call("eth_getBalance", json!([self.shared.key.address(), Rpc::at(head.hash)]))
+            .await
+    }
+
+    fn short(&self, balance: U256, needed: U256) -> ChainError {
+        ChainError::LowFunds {
+            address: self.shared.key.address().to_string(),
+            balance: balance.to_string(),
+            needed: needed.to_string(),
         }
-        Ok(())
     }
 
     async fn receipt_of(&self, route: &Route, hash: B256) -> Result<Option<Mined>, ChainError> {

@@ -251,6 +251,19 @@ impl Devnet {
         ChainHub::open(config, self.senders.clone(), fence, Arc::new(SystemClock), None).unwrap()
     }
 
+    pub(crate) fn open_over(&self, config: HubConfig, transports: Vec<Arc<dyn Transport>>) -> ChainHub {
+        let lease = self.lease.clone();
+        let fence = Arc::new(move || lease.load(Ordering::SeqCst));
+        ChainHub::over(
+            config,
+            transports,
+            self.senders.clone(),
+            fence,
+            Arc::new(SystemClock),
+            None,
+        )
+    }
+
     pub(crate) async fn hub(&self) -> ChainHub {
         self.open(self.hub_config().await)
     }
@@ -292,5 +305,41 @@ impl Devnet {
             .create_task(self.manager, B256::repeat_byte(1), &self.parameters(), &[])
             .await
             .unwrap()
+    }
+}
+
+/// Counts calls by method on their way to a real endpoint.
+pub(crate) struct Counting {
+    inner: Arc<dyn Transport>,
+    calls: std::sync::Mutex<std::collections::BTreeMap<String, u32>>,
+}
+
+impl Counting {
+    pub(crate) fn new(inner: Arc<dyn Transport>) -> Arc<Self> {
+        Arc::new(Self {
+            inner,
+            calls: Default::default(),
+        })
+    }
+
+    /// What was called since the last time.
+    pub(crate) fn take(&self) -> std::collections::BTreeMap<String, u32> {
+        std::mem::take(&mut self.calls.lock().unwrap())
+    }
+}
+
+#[async_trait::async_trait]
+impl Transport for Counting {
+    async fn call(
+        &self,
+        method: &str,
+        params: Value,
+    ) -> Result<Box<serde_json::value::RawValue>, operator::chain::transport::CallError> {
+        *self.calls.lock().unwrap().entry(method.to_owned()).or_default() += 1;
+        self.inner.call(method, params).await
+    }
+
+    fn host(&self) -> &str {
+        self.inner.host()
     }
 }

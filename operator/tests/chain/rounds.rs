@@ -1,7 +1,7 @@
 //! A whole task through reader and sender.
 
 use alloy::primitives::U256;
-use operator::chain::{Chain, ChainError, ChainHub, TaskEvent, bindings::token::FlockToken};
+use operator::chain::{Chain, ChainError, ChainHub, ChainReader, TaskEvent, bindings::token::FlockToken};
 use protocol::{
     action::Transaction,
     commitment::Vote,
@@ -10,7 +10,7 @@ use protocol::{
     types::{Address, Amount, B256, IncludedMask, ModelHash, Outcome, Phase, Role, Round, Score},
 };
 
-use crate::devnet::{Devnet, tokens};
+use crate::devnet::{Counting, Devnet, tokens};
 
 const ROUND: Round = Round(0);
 const PLAYERS: std::ops::Range<usize> = 1..5;
@@ -365,4 +365,23 @@ async fn an_address_without_the_contract_is_told_from_one_with_another() {
         reader.parameters(net.token).await,
         Err(ChainError::Reverted { .. })
     ));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_of_a_known_task_is_one_call() {
+    let net = Devnet::with_contracts().await;
+    let hub = net.hub().await;
+    let task = net.task(&hub).await;
+    let counting = Counting::new(net.transport());
+    let reader = net.reader_over(vec![counting.clone()]);
+    let head = reader.head().await.unwrap();
+    reader.snapshot(task, &head, None, &[]).await.unwrap();
+    counting.take();
+    for round in [None, Some(ROUND)] {
+        reader
+            .snapshot(task, &head, round, &[net.key(1).address()])
+            .await
+            .unwrap();
+        assert_eq!(counting.take(), [("eth_call".to_owned(), 1)].into());
+    }
 }

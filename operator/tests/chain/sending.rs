@@ -353,17 +353,13 @@ async fn a_reveal_goes_before_a_poke_that_has_not_been_broadcast() {
     let hub = net.hub().await;
     net.lease.store(false, Ordering::SeqCst);
     let sender = net.sender(&hub, 1);
-    let start = |n: u64, action: &'static str| {
-        let sender = sender.clone();
-        tokio::spawn(async move { sender.send_call(call(n), action, None).await })
-    };
-    let poke = start(1, "slash");
-    // The poke is in hand, held back by the fence, when the reveal arrives.
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    let reveal = start(2, "revealVote");
-    tokio::time::sleep(Duration::from_millis(600)).await;
+    let mut poke = Box::pin(sender.send_call(call(1), "slash", None));
+    assert!(futures::poll!(poke.as_mut()).is_pending(), "held back by the fence");
+    let mut reveal = Box::pin(sender.send_call(call(2), "revealVote", None));
+    assert!(futures::poll!(reveal.as_mut()).is_pending());
     net.lease.store(true, Ordering::SeqCst);
-    let (poke, reveal) = (poke.await.unwrap().unwrap(), reveal.await.unwrap().unwrap());
+    let (poke, reveal) = tokio::join!(poke, reveal);
+    let (poke, reveal) = (poke.unwrap(), reveal.unwrap());
     assert!(reveal.block < poke.block, "{reveal:?} {poke:?}");
 }
 
@@ -373,10 +369,9 @@ async fn a_caller_that_leaves_before_the_broadcast_takes_its_call_back() {
     let hub = net.hub().await;
     net.lease.store(false, Ordering::SeqCst);
     let sender = net.sender(&hub, 1);
-    let leaving = sending(&net, &hub, 1);
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    leaving.abort();
-    assert!(leaving.await.unwrap_err().is_cancelled());
+    let mut leaving = Box::pin(sender.send_call(call(1), "test", None));
+    assert!(futures::poll!(leaving.as_mut()).is_pending());
+    drop(leaving);
     net.lease.store(true, Ordering::SeqCst);
     assert!(sender.send_call(call(2), "test", None).await.unwrap().success);
     assert_eq!(

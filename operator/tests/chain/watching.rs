@@ -8,7 +8,7 @@ use protocol::{action::Transaction, types::Address};
 use serde_json::{Value, json};
 use tokio::sync::broadcast::Receiver;
 
-use crate::devnet::{Devnet, PATIENCE, tokens};
+use crate::devnet::{Counting, Devnet, PATIENCE, tokens, until};
 
 async fn health(hub: &ChainHub, want: impl Fn(&ChainHealth) -> bool) -> ChainHealth {
     let mut health = hub.health();
@@ -145,4 +145,29 @@ async fn a_node_that_goes_away_and_comes_back_is_noticed_both_times() {
     let again = Devnet::at_port(port, &["--timestamp", &time.to_string()]);
     assert_eq!(again.identity().await, config.identity);
     health(&hub, ChainHealth::usable).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_block_costs_one_log_query_however_many_tasks_are_watched() {
+    let net = Devnet::bare(&[]);
+    net.mine(1).await;
+    let counting = Counting::new(net.transport());
+    let hub = net.open_over(net.hub_config().await, vec![counting.clone()]);
+    for n in 0..40 {
+        hub.watch(Address::repeat_byte(n));
+    }
+    health(&hub, ChainHealth::usable).await;
+    counting.take();
+    net.mine(1).await;
+    let calls = until("a log query", async || {
+        let calls = counting.take();
+        calls.contains_key("eth_getLogs").then_some(calls)
+    })
+    .await;
+    assert_eq!(calls["eth_getLogs"], 1, "{calls:?}");
+    let others = calls
+        .keys()
+        .filter(|m| !["eth_getLogs", "eth_getBlockByNumber"].contains(&m.as_str()))
+        .count();
+    assert_eq!(others, 0, "{calls:?}");
 }
