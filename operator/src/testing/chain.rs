@@ -26,6 +26,8 @@ pub(crate) struct State {
     pub(crate) confirmed: u64,
     /// Wei per unit of gas.
     pub(crate) price: u128,
+    /// The contract refuses everything with this reason.
+    pub(crate) refuse: Option<&'static str>,
     /// What was mined with success, in order.
     pub(crate) sent: Vec<(Address, Transaction)>,
 }
@@ -45,6 +47,7 @@ impl FakeChain {
             past: Vec::new(),
             confirmed,
             price: 1_000_000_000,
+            refuse: None,
             sent: Vec::new(),
         };
         Self {
@@ -166,7 +169,11 @@ impl TaskSender for FakeSender {
         _deadline: Option<Timestamp>,
     ) -> Result<Mined, ChainError> {
         self.chain.call(transaction.name(), |state| {
-            apply(&mut state.now, self.address, transaction).map_err(|reason| ChainError::Reverted {
+            let outcome = match state.refuse {
+                Some(reason) => Err(reason),
+                None => apply(&mut state.now, self.address, transaction),
+            };
+            outcome.map_err(|reason| ChainError::Reverted {
                 reason: reason.to_owned(),
             })?;
             state.now.block.number += 1;

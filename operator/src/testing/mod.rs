@@ -8,6 +8,8 @@ mod clock;
 mod cluster;
 mod faults;
 mod objects;
+mod onchain;
+mod results;
 mod store;
 mod world;
 
@@ -16,5 +18,6 @@ pub(crate) use clock::FakeClock;
 pub(crate) use cluster::FakeCluster;
 pub(crate) use faults::{Faults, Moment};
 pub(crate) use objects::{client, signing_secret, task};
+pub(crate) use results::{checked, model, result_line, trained, voted};
 pub(crate) use store::FakeStore;
-pub(crate) use world::{PRIVATE_KEY, START, World, checked, model, result_line, trained, voted};
+pub(crate) use world::{PRIVATE_KEY, START, World};

@@ -268,7 +268,12 @@ async fn start_job(
     let namespace = &observed.client.key.namespace;
     // The Secret first: a pod without its input would wait for the kubelet's next try.
     let wrote = async {
-        ctx.cluster.create_secret(namespace, &objects.secret).await?;
+        if ctx.cluster.create_secret(namespace, &objects.secret).await? == Created::Existed {
+            // Left by a process that died before it made the Job, perhaps long ago: its token may have expired.
+            let key = Key::new(namespace, objects.secret.metadata.name.clone().unwrap_or_default());
+            ctx.cluster.delete_secret(&key).await?;
+            ctx.cluster.create_secret(namespace, &objects.secret).await?;
+        }
         ctx.cluster.create_job(namespace, &objects.job).await
     };
     match wrote.await {

@@ -257,3 +257,77 @@ fn read(secret: &Secret, key: &LedgerKey) -> Result<LedgerEntry, &'static str> {
     }
     Ok(entry)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{FakeCluster, Faults, model};
+
+    const NAMESPACE: &str = "fl-alliance";
+
+    fn key() -> LedgerKey {
+        LedgerKey {
+            chain_id: 31337,
+            task: Address::repeat_byte(1),
+            round: Round(3),
+            voter: Address::repeat_byte(2),
+            round_digest: RoundDigest(B256::repeat_byte(3)),
+        }
+    }
+
+    fn vote(byte: u8) -> VoteToRecord {
+        VoteToRecord {
+            round: Round(3),
+            round_digest: key().round_digest,
+            hash: model(byte),
+            score: Score::For,
+            mask: IncludedMask(1),
+        }
+    }
+
+    #[tokio::test]
+    async fn the_first_vote_stored_is_the_one_that_counts() {
+        let cluster = FakeCluster::new(Faults::default());
+        let ledger = Ledger::new(&cluster, NAMESPACE);
+        let first = ledger.record(&key(), &vote(7)).await.unwrap();
+        assert_eq!(ledger.record(&key(), &vote(8)).await.unwrap(), first);
+        assert_eq!(ledger.find(&key()).await.unwrap(), Some(first.clone()));
+        let other_inputs = LedgerKey {
+            round_digest: RoundDigest(B256::repeat_byte(4)),
+            ..key()
+        };
+        assert_eq!(ledger.find(&other_inputs).await.unwrap(), None);
+        let immutable = cluster.edit(|state| {
+            let ours = |secret: &&Secret| secret.immutable == Some(true) && secret.metadata.owner_references.is_none();
+            state.secrets.values().filter(ours).count()
+        });
+        assert_eq!(immutable, 2, "the vote and the seed");
+    }
+
+    #[tokio::test]
+    async fn a_damaged_or_swapped_entry_is_not_used() {
+        let cluster = FakeCluster::new(Faults::default());
+        let ledger = Ledger::new(&cluster, NAMESPACE);
+        ledger.record(&key(), &vote(7)).await.unwrap();
+        let name = Key::new(NAMESPACE, secret_name(&key()));
+        let stored = cluster.edit(|state| state.secrets[&name].clone());
+        let text = String::from_utf8(stored.data.clone().unwrap()[VOTE_FIELD].0.clone()).unwrap();
+        for (from, to) in [
+            ("\"score\":1", "\"score\":-1"),
+            ("\"round\":3", "\"round\":4"),
+            ("{", ""),
+        ] {
+            let mut damaged = stored.clone();
+            let changed = text.replacen(from, to, 1);
+            assert_ne!(changed, text);
+            damaged
+                .data
+                .as_mut()
+                .unwrap()
+                .insert(VOTE_FIELD.to_owned(), ByteString(changed.into_bytes()));
+            cluster.edit(|state| state.secrets.insert(name.clone(), damaged));
+            let error = ledger.find(&key()).await.unwrap_err();
+            assert_eq!(error.category(), "ledger-corrupt", "{from}");
+        }
+    }
+}

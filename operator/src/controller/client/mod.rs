@@ -26,7 +26,7 @@ mod wake;
 
 use std::{sync::Arc, time::Duration};
 
-use crds::{FLClient, conditions::reason};
+use crds::{FLClient, conditions::reason, names};
 use kube::ResourceExt;
 use protocol::decide::decide;
 
@@ -97,7 +97,12 @@ async fn held(object: &mut Arc<FLClient>, hold: &Hold, ctx: &Context) -> Result<
         deletion::release(object, true, ctx).await?;
         return Ok(Pass::Done(None));
     }
-    record::write(object, status::held(object, hold, ctx.clock.now()), ctx).await?;
+    let mut hold = hold.clone();
+    if deletion::is_deleting(object) {
+        hold.problem.message += "; being deleted: to let it go without its duty, annotate it with ";
+        hold.problem.message += &format!("{}=true", names::ANNOTATION_ABANDON);
+    }
+    record::write(object, status::held(object, &hold, ctx.clock.now()), ctx).await?;
     Ok(Pass::Done(Some(hold.retry)))
 }
 

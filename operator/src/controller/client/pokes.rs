@@ -30,3 +30,37 @@ fn lot(snapshot: &TaskSnapshot, participant: Address) -> [u8; 32] {
     bytes[24..].copy_from_slice(participant.as_slice());
     alloy::primitives::keccak256(bytes).0
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use protocol::types::Role;
+
+    use super::*;
+    use crate::testing::World;
+
+    #[test]
+    fn no_two_participants_poke_at_the_same_time_and_the_order_changes_with_the_round() {
+        let world = World::drawn(Role::Voter);
+        let mut snapshot = world.chain.edit(|state| state.now.clone());
+        let delays = |snapshot: &TaskSnapshot| -> Vec<u64> {
+            snapshot
+                .participants
+                .iter()
+                .map(|p| delay(snapshot, p.account, 2))
+                .collect()
+        };
+        let first = delays(&snapshot);
+        assert_eq!(
+            first.iter().copied().collect::<BTreeSet<_>>(),
+            [4, 8, 12, 16, 20].into()
+        );
+        let mut orders = BTreeSet::from([first]);
+        for round in 1..6 {
+            snapshot.round.round.0 = round;
+            orders.insert(delays(&snapshot));
+        }
+        assert!(orders.len() > 2, "{orders:?}");
+    }
+}

@@ -131,9 +131,10 @@ async fn an_account_that_is_not_allowed() {
 #[tokio::test]
 async fn a_key_without_funds() {
     let world = World::new();
+    // A little less than a round costs: once drawn, a call that cannot be paid would cost stake.
     world
         .chain
-        .edit(|state| state.now.accounts[0].native_balance = Amount::ZERO);
+        .edit(|state| state.now.accounts[0].native_balance = Amount::from(1_500_000 * state.price - 1));
     world.reconcile().await.unwrap();
     world.succeed(Step::Check, checked());
     world.reconcile().await.unwrap();
@@ -372,4 +373,24 @@ async fn a_damaged_ledger_stops_the_client_before_the_next_vote() {
     });
     world.reconcile().await.unwrap();
     assert_eq!(world.chain.sent(), ["commitVote"]);
+}
+
+#[tokio::test]
+async fn a_refused_transaction_is_said_and_decided_anew() {
+    let world = World::drawn(Role::Proposer);
+    world.reconcile().await.unwrap();
+    world.succeed(Step::Train, trained());
+    world.chain.edit(|state| state.refuse = Some("WindowClosed"));
+    let next = world.reconcile().await.unwrap();
+    assert!(next.is_some_and(|next| next.as_secs() <= 2), "at the next block");
+    assert_eq!(held(&world, None), reason::TRANSACTION_REVERTED);
+    let message = world.condition(types::DUTY_AT_RISK, "True").unwrap().1;
+    assert!(
+        message.contains("contribute") && message.contains("WindowClosed"),
+        "{message}"
+    );
+    world.chain.edit(|state| state.refuse = None);
+    world.reconcile().await.unwrap();
+    assert_eq!(world.chain.sent(), ["contribute"]);
+    assert!(world.condition(types::DUTY_AT_RISK, "True").is_none());
 }

@@ -218,3 +218,26 @@ async fn stake_and_rewards_are_claimed_when_the_task_has_ended() {
     assert_eq!(world.condition(types::READY, "True").unwrap().0, reason::COMPLETED);
     assert_eq!(world.reconcile().await.unwrap(), None);
 }
+
+#[tokio::test]
+async fn settled_rounds_are_counted_once_and_a_missed_duty_is_said() {
+    let world = World::drawn(Role::Proposer);
+    world.reconcile().await.unwrap();
+    world.next_round();
+    for _ in 0..2 {
+        world.reconcile().await.unwrap();
+        let totals = world.status().totals.unwrap();
+        assert_eq!((totals.counted_rounds, totals.rounds_joined), (1, 1));
+        assert_eq!((totals.contributions, totals.missed), (0, 1));
+    }
+    let missed = world
+        .events()
+        .iter()
+        .filter(|event| *event == reason::NOT_FINISHED)
+        .count();
+    assert_eq!(missed, 1);
+    assert!(
+        world.jobs(Step::Train).is_empty(),
+        "what still ran for the old round is ended"
+    );
+}
