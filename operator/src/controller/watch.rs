@@ -1,6 +1,6 @@
 //! What is watched and what it wakes.
 
-use std::{fmt::Debug, sync::Arc};
+use std::{fmt::Debug, sync::Arc, time::Duration};
 
 use crds::{FLChain, FLClient, FLRound, FLTask};
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
@@ -24,6 +24,9 @@ use super::{
     wakes::{self, Target},
 };
 use crate::cluster::Scope;
+
+/// Between two looks at whether a cache is filled.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// A watch cache and the end that fills it.
 pub struct Cache<K: Resource<DynamicType = ()> + Clone + 'static> {
@@ -174,9 +177,10 @@ fn await_cache<K>(
     readiness.set(what, false);
     let (readiness, what) = (readiness.clone(), what.to_owned());
     running.push(Box::pin(async move {
-        if store.wait_until_ready().await.is_ok() {
-            readiness.set(&what, true);
-        }
+        // Asked again each second: the store keeps one waker, so of several that wait (the Controller does too) only the
+        // last to ask is woken.
+        while let Err(_elapsed) = tokio::time::timeout(LOOK_AGAIN, store.wait_until_ready()).await {}
+        readiness.set(&what, true);
     }));
 }
 
