@@ -23,7 +23,7 @@ contracts: ## Forge tests
 lint: ## formatting, clippy, shell scripts
 	@hack/test.sh lint
 
-unit: ## cargo tests of everything but e2e
+unit: ## cargo tests of everything but the scenarios
 	@hack/test.sh unit
 
 charts: ## helm lint and template

@@ -3,7 +3,7 @@
 #   contracts  Forge tests
 #   generate   committed ABI and CRD files are what their sources give
 #   lint       formatting, clippy, scripts
-#   unit       cargo tests of everything but e2e
+#   unit       cargo tests of everything but the scenarios
 #   charts     helm lint and template, and what the charts promise
 #   e2e        scenarios on a kind cluster with the images of this checkout
 #
@@ -36,7 +36,8 @@ lint() {
   [ -z "$go" ] || die "not formatted with gofmt: $go"
 }
 
-unit() { cargo test --locked --workspace --exclude e2e; }
+# The whole workspace, here and below: another selection would mean other features and a second build of most dependencies.
+unit() { cargo test --locked --workspace; }
 
 charts() { charts/test.sh; }
 
@@ -44,7 +45,7 @@ e2e() {
   hack/images.sh --load
   eval "$(e2e/cluster/env)"
   # shellcheck disable=SC2086 # words of their own
-  cargo test --locked -p e2e -- --test-threads="${E2E_THREADS:-2}" ${E2E_ARGS:-}
+  cargo test --locked --workspace --test scenarios -- --test-threads="${E2E_THREADS:-2}" ${E2E_ARGS:-}
 }
 
 finish() {
