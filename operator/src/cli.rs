@@ -56,7 +56,9 @@ pub fn main() -> ExitCode {
 fn init_logs(plain: bool) {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(if plain { "warn" } else { "info,kube=warn" }));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     if plain {
         builder.with_target(false).init();
     } else {

@@ -29,7 +29,12 @@ impl std::fmt::Debug for Opener {
 impl Opener {
     /// Nothing is broadcast while `fence` is closed.
     pub fn new(clock: Arc<dyn Clock>, fence: Fence, metrics: ChainMetrics) -> Self {
-        Self { clock, fence, metrics, senders: Senders::default() }
+        Self {
+            clock,
+            fence,
+            metrics,
+            senders: Senders::default(),
+        }
     }
 }
 
@@ -37,7 +42,10 @@ impl OpenChain for Opener {
     fn open(&self, config: &ChainConfig) -> Result<Arc<dyn Chain>, String> {
         let hub = HubConfig {
             name: config.name.clone(),
-            identity: ChainIdentity { chain_id: config.chain_id, genesis_hash: config.genesis_hash },
+            identity: ChainIdentity {
+                chain_id: config.chain_id,
+                genesis_hash: config.genesis_hash,
+            },
             urls: config.urls.clone(),
             confirmations: match config.confirmations {
                 ConfirmationRule::Depth(depth) => Confirmations::Depth(depth),
@@ -48,8 +56,13 @@ impl OpenChain for Opener {
         };
         let (fence, clock) = (self.fence.clone(), self.clock.clone());
         let may_broadcast = Arc::new(move || fence.open(clock.now().0));
-        let opened =
-            ChainHub::open(hub, self.senders.clone(), may_broadcast, self.clock.clone(), Some(self.metrics.clone()))?;
+        let opened = ChainHub::open(
+            hub,
+            self.senders.clone(),
+            may_broadcast,
+            self.clock.clone(),
+            Some(self.metrics.clone()),
+        )?;
         Ok(Arc::new(opened))
     }
 }

@@ -34,9 +34,7 @@ fn parse(text: &str) -> Result<Vec<Url>, ChainSetupError> {
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        let url = Url::parse(line)
-            .ok()
-            .filter(|u| matches!(u.scheme(), "http" | "https"));
+        let url = Url::parse(line).ok().filter(|u| matches!(u.scheme(), "http" | "https"));
         urls.push(url.ok_or(ChainSetupError::NotAUrl { line: index + 1 })?);
     }
     if urls.is_empty() {
