@@ -44,7 +44,7 @@ cluster: ## bring the test cluster up (then use it: e2e/cluster/env prints how)
 images: ## build the images and load them into the test cluster
 	@hack/setup.sh && e2e/cluster/up && hack/images.sh --load
 
-bench: ## measurements (ARGS=aggregation needs no cluster)
+bench: ## measurements: aggregation beside the read bandwidth of the same run
 	@hack/bench.sh $(ARGS)
 
 clean: ## remove the cluster and everything that was built or fetched
