@@ -66,6 +66,7 @@ pub struct TaskShape {
     pub windows: Windows,
     pub reward_pool: u128,
     pub epochs: u32,
+    pub learning_rate: &'static str,
     /// Width of the MLP's hidden layer.
     pub hidden: u32,
     /// How much worse than its start an aggregate may be and still get a vote for it.
@@ -100,6 +101,7 @@ impl Default for TaskShape {
             },
             reward_pool: 1000,
             epochs: 1,
+            learning_rate: "0.05",
             hidden: 128,
             epsilon: "0.05",
         }
@@ -131,7 +133,7 @@ pub fn definition(shape: &TaskShape) -> Value {
         "schemaVersion": 1,
         "architecture": {"mlp": {"inputs": 784, "hidden": [shape.hidden], "outputs": 10}},
         "training": {
-            "optimizer": {"sgd": {"learningRate": "0.05", "momentum": "0.9", "weightDecay": "0"}},
+            "optimizer": {"sgd": {"learningRate": shape.learning_rate, "momentum": "0.9", "weightDecay": "0"}},
             "batchSize": 64, "epochs": shape.epochs,
         },
         "preprocessing": {"mean": "0.2860", "std": "0.3530"},

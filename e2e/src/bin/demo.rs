@@ -26,6 +26,17 @@ const RECORDS: usize = 4000;
 const POISONED: usize = 5;
 /// What the final model must reach on data nobody trained on.
 const GOAL: f64 = 0.80;
+/// Slow enough to see it learn, and a narrow band for votes: a model that got worse by more than a fiftieth is voted down.
+fn shape() -> TaskShape {
+    TaskShape {
+        rounds: 6,
+        epochs: 2,
+        learning_rate: "0.02",
+        epsilon: "0.02",
+        ..TaskShape::default()
+    }
+}
+
 /// Longest the task may take once it is applied.
 const LIMIT: Duration = Duration::from_secs(900);
 
@@ -65,7 +76,7 @@ async fn demo() -> Result<()> {
     println!("Installing the chain (charts/fl-alliance-devnet) and the operator (charts/fl-alliance).");
     cluster::namespace(&client, NAMESPACE).await?;
     let devnet = Devnet::install(&client).await?;
-    let team = Team::new(&client, NAMESPACE, TASK, "demo", CLIENTS, TaskShape::default());
+    let team = Team::new(&client, NAMESPACE, TASK, "demo", CLIENTS, shape());
     let (site, funded) = tokio::join!(
         Site::install(&client, &devnet, OPERATOR, &[NAMESPACE], true),
         team.fund(&devnet)
