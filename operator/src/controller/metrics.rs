@@ -18,10 +18,6 @@ pub struct Metrics {
     pub duty_deadline: IntGaugeVec,
     /// Duties whose window closed before they were done.
     pub duties_missed: IntCounterVec,
-    /// Timestamp of the newest block seen, by chain.
-    pub head_timestamp: IntGaugeVec,
-    /// Number of the newest block seen, by chain.
-    pub head_number: IntGaugeVec,
     /// Native balance of a key in gwei, by namespace and client.
     pub key_balance_gwei: IntGaugeVec,
 }
@@ -33,57 +29,49 @@ impl Metrics {
         let counter = |name: &str, help: &str, labels: &[&str]| IntCounterVec::new(Opts::new(name, help), labels);
         let gauge = |name: &str, help: &str, labels: &[&str]| IntGaugeVec::new(Opts::new(name, help), labels);
         let metrics = Self {
-            registry: Registry::new_custom(Some("fl_alliance".to_owned()), None)?,
+            registry: Registry::new(),
             reconciles: counter(
-                "reconciles_total",
+                "fl_alliance_reconciles_total",
                 "Reconciles by kind and outcome",
                 &["kind", "outcome"],
             )?,
             reconcile_seconds: HistogramVec::new(
-                HistogramOpts::new("reconcile_duration_seconds", "Seconds a reconcile took"),
+                HistogramOpts::new("fl_alliance_reconcile_duration_seconds", "Seconds a reconcile took"),
                 &["kind"],
             )?,
             transactions: counter(
-                "transactions_total",
+                "fl_alliance_transactions_total",
                 "Transactions by chain, action and outcome",
                 &["chain", "action", "outcome"],
             )?,
             jobs: counter(
-                "jobs_total",
+                "fl_alliance_jobs_total",
                 "Trainer Jobs by namespace, step and outcome",
                 &["namespace", "step", "outcome"],
             )?,
             duty_deadline: gauge(
-                "duty_deadline_timestamp_seconds",
+                "fl_alliance_duty_deadline_timestamp_seconds",
                 "Unix time by which this client must act; 0: nothing due",
                 &["namespace", "client"],
             )?,
             duties_missed: counter(
-                "duties_missed_total",
+                "fl_alliance_duties_missed_total",
                 "Duties whose window closed before they were done",
                 &["namespace", "client", "duty"],
             )?,
-            head_timestamp: gauge(
-                "head_timestamp_seconds",
-                "Timestamp of the newest block seen",
-                &["chain"],
-            )?,
-            head_number: gauge("head_number", "Number of the newest block seen", &["chain"])?,
             key_balance_gwei: gauge(
-                "key_balance_gwei",
+                "fl_alliance_key_balance_gwei",
                 "Native balance of a client's key",
                 &["namespace", "client"],
             )?,
         };
-        let collectors: [Box<dyn prometheus::core::Collector>; 9] = [
+        let collectors: [Box<dyn prometheus::core::Collector>; 7] = [
             Box::new(metrics.reconciles.clone()),
             Box::new(metrics.reconcile_seconds.clone()),
             Box::new(metrics.transactions.clone()),
             Box::new(metrics.jobs.clone()),
             Box::new(metrics.duty_deadline.clone()),
             Box::new(metrics.duties_missed.clone()),
-            Box::new(metrics.head_timestamp.clone()),
-            Box::new(metrics.head_number.clone()),
             Box::new(metrics.key_balance_gwei.clone()),
         ];
         for collector in collectors {
@@ -100,8 +88,8 @@ mod tests {
     #[test]
     fn all_metrics_register_under_one_prefix() {
         let metrics = Metrics::new().unwrap();
-        metrics.head_number.with_label_values(&["devnet"]).set(7);
+        metrics.key_balance_gwei.with_label_values(&["tenant", "client"]).set(7);
         let families = metrics.registry.gather();
-        assert!(families.iter().any(|f| f.name() == "fl_alliance_head_number"));
+        assert!(families.iter().any(|f| f.name() == "fl_alliance_key_balance_gwei"));
     }
 }

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// [`OpenChain`] over HTTP endpoints.
-pub struct Opener {
+pub(super) struct Opener {
     clock: Arc<dyn Clock>,
     fence: Fence,
     metrics: ChainMetrics,
@@ -28,7 +28,7 @@ impl std::fmt::Debug for Opener {
 
 impl Opener {
     /// Nothing is broadcast while `fence` is closed.
-    pub fn new(clock: Arc<dyn Clock>, fence: Fence, metrics: ChainMetrics) -> Self {
+    pub(super) fn new(clock: Arc<dyn Clock>, fence: Fence, metrics: ChainMetrics) -> Self {
         Self {
             clock,
             fence,

@@ -149,8 +149,8 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
     };
     let mut controllers = tokio::spawn(run_watches(watches, client, ctx, registry, woken, readiness, stopping));
 
-    let outcome = tokio::select! {
-        lost = lease.keep() => Err(anyhow::Error::new(lost)),
+    let outcome: anyhow::Result<()> = tokio::select! {
+        lost = lease.keep() => Err(lost.into()),
         signal = &mut terminated => signal,
         ended = &mut controllers => match ended {
             Ok(Ok(())) => bail!("the controllers ended by themselves"),
@@ -158,10 +158,8 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
             Err(error) => Err(error.into()),
         },
     };
-    if outcome.is_err() {
-        // Another replica may lead by now: nothing must be finished here.
-        return outcome;
-    }
+    // If the lease was lost, another replica may lead by now: nothing must be finished here.
+    outcome?;
     let _ = stop.send(true);
     // Reconciles in flight may hold a transaction; they get the rest of the grace period.
     let _ = tokio::time::timeout(Duration::from_secs(20), controllers).await;

@@ -12,10 +12,10 @@ use tokio::sync::watch;
 
 /// Named things that must be there before the controller is ready.
 #[derive(Debug, Clone, Default)]
-pub struct Readiness(Arc<Mutex<BTreeMap<String, bool>>>);
+pub(super) struct Readiness(Arc<Mutex<BTreeMap<String, bool>>>);
 
 impl Readiness {
-    pub fn set(&self, what: &str, done: bool) {
+    pub(super) fn set(&self, what: &str, done: bool) {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -23,7 +23,7 @@ impl Readiness {
     }
 
     /// What is still waited for.
-    pub fn missing(&self) -> Vec<String> {
+    pub(super) fn missing(&self) -> Vec<String> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.iter()
             .filter(|(_, done)| !**done)
@@ -33,7 +33,7 @@ impl Readiness {
 }
 
 /// Serves until `stopping` turns true.
-pub async fn serve(
+pub(super) async fn serve(
     address: SocketAddr,
     registry: Registry,
     readiness: Readiness,

@@ -13,7 +13,7 @@ use crate::chain::Wake;
 
 /// The tasks and clients of one scope and how to wake them.
 #[derive(Debug)]
-pub struct Target {
+pub(super) struct Target {
     pub tasks: Store<FLTask>,
     pub clients: Store<FLClient>,
     pub wake_tasks: UnboundedSender<ObjectRef<FLTask>>,
@@ -21,7 +21,7 @@ pub struct Target {
 }
 
 /// Forwards every wake to the reconciles it concerns, until the chains are gone.
-pub async fn dispatch(mut woken: mpsc::UnboundedReceiver<ChainWake>, targets: Vec<Target>) {
+pub(super) async fn dispatch(mut woken: mpsc::UnboundedReceiver<ChainWake>, targets: Vec<Target>) {
     while let Some(wake) = woken.recv().await {
         for target in &targets {
             wake_scope(&wake, target);
@@ -48,7 +48,7 @@ fn wake_scope(wake: &ChainWake, target: &Target) {
 }
 
 /// FLClients that refer to this task.
-pub fn clients_of(task: &FLTask, clients: &Store<FLClient>) -> Vec<ObjectRef<FLClient>> {
+pub(super) fn clients_of(task: &FLTask, clients: &Store<FLClient>) -> Vec<ObjectRef<FLClient>> {
     clients
         .state()
         .iter()

@@ -29,7 +29,7 @@ use crate::cluster::Scope;
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// A watch cache and the end that fills it.
-pub struct Cache<K: Resource<DynamicType = ()> + Clone + 'static> {
+pub(super) struct Cache<K: Resource<DynamicType = ()> + Clone + 'static> {
     pub store: Store<K>,
     pub writer: Writer<K>,
 }
@@ -49,7 +49,7 @@ struct ScopeCaches {
 }
 
 /// Caches of everything watched, before the watches run.
-pub struct Watches {
+pub(super) struct Watches {
     chains: Cache<FLChain>,
     scopes: Vec<ScopeCaches>,
 }
@@ -62,7 +62,7 @@ impl Debug for Watches {
 
 impl Watches {
     /// One scope a tenant namespace, or one for all.
-    pub fn new(settings: &Settings) -> Self {
+    pub(super) fn new(settings: &Settings) -> Self {
         let namespaces: Vec<Option<String>> = if settings.tenant_namespaces.is_empty() {
             vec![None]
         } else {
@@ -80,11 +80,11 @@ impl Watches {
         }
     }
 
-    pub fn chains(&self) -> Store<FLChain> {
+    pub(super) fn chains(&self) -> Store<FLChain> {
         self.chains.store.clone()
     }
 
-    pub fn scopes(&self) -> Vec<Scope> {
+    pub(super) fn scopes(&self) -> Vec<Scope> {
         let scope = |s: &ScopeCaches| Scope {
             namespace: s.namespace.clone(),
             tasks: s.tasks.store.clone(),
@@ -96,7 +96,7 @@ impl Watches {
 }
 
 /// Runs every watch and reconcile until `stopping` turns true.
-pub async fn run_watches(
+pub(super) async fn run_watches(
     watches: Watches,
     client: Client,
     ctx: Context,
@@ -195,7 +195,10 @@ where
 }
 
 /// Spec, finalizers and annotations wake; our own status writes do not.
-pub fn changes<K>(api: Api<K>, writer: Writer<K>) -> impl futures::Stream<Item = Result<K, watcher::Error>> + Send
+pub(super) fn changes<K>(
+    api: Api<K>,
+    writer: Writer<K>,
+) -> impl futures::Stream<Item = Result<K, watcher::Error>> + Send
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {

@@ -10,7 +10,11 @@ use crate::{
 };
 
 /// Reads and parses the list; the first is preferred.
-pub async fn read(chain: &FLChain, cluster: &dyn Cluster, settings: &Settings) -> Result<Vec<Url>, ChainSetupError> {
+pub(super) async fn read(
+    chain: &FLChain,
+    cluster: &dyn Cluster,
+    settings: &Settings,
+) -> Result<Vec<Url>, ChainSetupError> {
     let reference = &chain.spec.rpc.secret_ref;
     let key = Key::new(&settings.namespace, &reference.name);
     let missing = || ChainSetupError::SecretMissing {

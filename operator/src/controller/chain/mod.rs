@@ -16,10 +16,7 @@ pub use registry::{ChainConfig, ChainWake, OpenChain, OpenedChain, Registry};
 
 use self::status::Seen;
 use super::context::{ChainAccess, Context, TrustedManager};
-use crate::{
-    chain::{ChainError, ChainHealth},
-    cluster::ClusterError,
-};
+use crate::{chain::ChainError, cluster::ClusterError};
 
 /// How often health is looked at; heads wake tasks, not this.
 const LOOK_EVERY: Duration = Duration::from_secs(15);
@@ -43,21 +40,6 @@ pub async fn reconcile(name: &str, registry: &Registry, ctx: &Context) -> Result
         registry.close(name);
     }
     let usable = seen.as_ref().is_ok_and(|seen| seen.health.usable());
-    if let Ok(Seen {
-        health: ChainHealth::Healthy { head },
-        ..
-    }) = &seen
-    {
-        let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-        ctx.metrics
-            .head_number
-            .with_label_values(&[name])
-            .set(gauge(head.number));
-        ctx.metrics
-            .head_timestamp
-            .with_label_values(&[name])
-            .set(gauge(head.timestamp.0));
-    }
     let status = status::of(&chain, &seen, ctx.clock.now());
     if chain.status.as_ref() != Some(&status) {
         ctx.cluster.apply_chain_status(name, &status).await?;

@@ -13,7 +13,7 @@ use crate::chain::ChainHealth;
 
 /// What one look at a chain found.
 #[derive(Debug)]
-pub struct Seen {
+pub(super) struct Seen {
     pub health: ChainHealth,
     /// Host of the endpoint in use.
     pub endpoint: Option<String>,
@@ -22,7 +22,7 @@ pub struct Seen {
 }
 
 /// The status after a look, or after the endpoints could not even be tried.
-pub fn of(chain: &FLChain, seen: &Result<Seen, ChainSetupError>, now: Timestamp) -> FLChainStatus {
+pub(super) fn of(chain: &FLChain, seen: &Result<Seen, ChainSetupError>, now: Timestamp) -> FLChainStatus {
     let before = chain.status.clone().unwrap_or_default();
     let generation = chain.metadata.generation;
     let time = rfc3339(now).unwrap_or_else(|| Time(Default::default()));

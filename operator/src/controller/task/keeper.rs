@@ -23,7 +23,7 @@ use crate::{
 const KEEPER_DELAY: u64 = 0;
 
 /// Sends what anyone may send, if it is due and this task has a keeper here.
-pub async fn act(
+pub(super) async fn act(
     key: &Key,
     task: &FLTask,
     chain: &Arc<dyn ChainAccess>,

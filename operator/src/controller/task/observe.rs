@@ -15,14 +15,14 @@ const ROUNDS_AT_ONCE: u32 = 8;
 
 /// One round and the transactions its logs name.
 #[derive(Debug)]
-pub struct ObservedRound {
+pub(super) struct ObservedRound {
     pub snapshot: TaskSnapshot,
     pub transactions: RoundTransactions,
 }
 
 /// The task at one block.
 #[derive(Debug)]
-pub struct Observed {
+pub(super) struct Observed {
     pub confirmed_block: u64,
     /// The running round, or the last one once the task has ended.
     pub current: TaskSnapshot,
@@ -33,7 +33,11 @@ pub struct Observed {
 }
 
 /// Reads the current round, and those from `from` on that come before it.
-pub async fn observe(chain: &Arc<dyn ChainAccess>, contract: Address, from: Round) -> Result<Observed, TaskError> {
+pub(super) async fn observe(
+    chain: &Arc<dyn ChainAccess>,
+    contract: Address,
+    from: Round,
+) -> Result<Observed, TaskError> {
     let reader = chain.reader();
     let head = reader.head().await?;
     let confirmed_block = reader.confirmed_block(&head).await?;

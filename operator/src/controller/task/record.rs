@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// After a reconcile that reached the chain.
-pub async fn success(key: &Key, task: &FLTask, observed: &Observed, ctx: &Context) -> Result<(), ClusterError> {
+pub(super) async fn success(key: &Key, task: &FLTask, observed: &Observed, ctx: &Context) -> Result<(), ClusterError> {
     let before = task.status.clone().unwrap_or_default();
     mirror_rounds(key, task, observed, ctx).await?;
     let summary = observed
@@ -63,7 +63,7 @@ pub async fn success(key: &Key, task: &FLTask, observed: &Observed, ctx: &Contex
 }
 
 /// After a reconcile that did not: `Ready=False` with reason and what to do; what was known of the chain stays.
-pub async fn failure(key: &Key, task: &FLTask, error: &TaskError, ctx: &Context) -> Result<(), ClusterError> {
+pub(super) async fn failure(key: &Key, task: &FLTask, error: &TaskError, ctx: &Context) -> Result<(), ClusterError> {
     let before = task.status.clone().unwrap_or_default();
     let mut now = before.clone();
     let message = error.to_string();
@@ -94,7 +94,7 @@ pub async fn failure(key: &Key, task: &FLTask, error: &TaskError, ctx: &Context)
 }
 
 /// While FLClients still refer to a task that is being deleted.
-pub async fn waiting_for_clients(key: &Key, clients: &[String], ctx: &Context) -> Result<(), ClusterError> {
+pub(super) async fn waiting_for_clients(key: &Key, clients: &[String], ctx: &Context) -> Result<(), ClusterError> {
     let Some(task) = ctx.cluster.task(key).await? else {
         return Ok(());
     };

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// The task's contract: an address on this chain, registered at a trusted manager with the expected code.
-pub async fn contract(task: &FLTask, chain: &Arc<dyn ChainAccess>, ctx: &Context) -> Result<Address, TaskError> {
+pub(super) async fn contract(task: &FLTask, chain: &Arc<dyn ChainAccess>, ctx: &Context) -> Result<Address, TaskError> {
     // Once verified, the address stands in status: contracts do not move, and managers do not unregister live tasks.
     if let Some(known) = task.status.as_ref().and_then(|s| s.contract) {
         return Ok(known);

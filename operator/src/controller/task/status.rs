@@ -58,7 +58,7 @@ pub fn deadline(snapshot: &TaskSnapshot) -> Option<Timestamp> {
 
 /// How a settled round ended; `None` before.
 pub fn summary(round: &RoundState) -> Option<RoundSummary> {
-    (round.settled && round.outcome != Outcome::None).then(|| RoundSummary {
+    (round.settled && round.outcome != Outcome::None).then_some(RoundSummary {
         round: round.round.0,
         outcome: round.outcome,
         vote_score: round.vote_score,
