@@ -59,7 +59,7 @@ impl Door {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
         let claims = JobClaims {
             v: TOKEN_VERSION,
-            job: format!("whole/{job}-{}", self.task),
+            job: format!("whole/{job}-{:x}", self.task),
             chain: 31337,
             task: self.task,
             participant: Address::repeat_byte(1),
