@@ -10,7 +10,8 @@ pub struct Metrics {
     pub reconciles: IntCounterVec,
     /// Seconds a reconcile took, by kind.
     pub reconcile_seconds: HistogramVec,
-    /// Transactions by chain, action and outcome (`mined`, `failed` or the error's category).
+    /// Calls handed to the sender by chain, action and outcome (`mined`, `failed` or the error's category). What the
+    /// sender made of them (replacements, fees) is counted in `fl_alliance_transactions_total` beside it.
     pub transactions: IntCounterVec,
     /// Jobs by namespace, step and outcome (`started`, `succeeded`, `failed`, `discarded`).
     pub jobs: IntCounterVec,
@@ -40,8 +41,8 @@ impl Metrics {
                 &["kind"],
             )?,
             transactions: counter(
-                "fl_alliance_transactions_total",
-                "Transactions by chain, action and outcome",
+                "fl_alliance_sends_total",
+                "Calls handed to the sender, by chain, action and outcome",
                 &["chain", "action", "outcome"],
             )?,
             jobs: counter(
@@ -88,6 +89,8 @@ mod tests {
     #[test]
     fn all_metrics_register_under_one_prefix() {
         let metrics = Metrics::new().unwrap();
+        // The chains' metrics share the registry.
+        crate::chain::ChainMetrics::new(&metrics.registry).unwrap();
         metrics.key_balance_gwei.with_label_values(&["tenant", "client"]).set(7);
         let families = metrics.registry.gather();
         assert!(families.iter().any(|f| f.name() == "fl_alliance_key_balance_gwei"));
