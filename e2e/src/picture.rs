@@ -28,6 +28,7 @@ fn paint(path: &Path, title: &str, points: &[(i64, f64)]) -> Result<(), Box<dyn 
     chart
         .configure_mesh()
         .disable_x_mesh()
+        .light_line_style(WHITE.mix(0.0))
         .x_labels(points.len() + 2)
         .x_label_formatter(&|x| match x.round() as i64 {
             _ if (x - x.round()).abs() > 0.01 => String::new(),
