@@ -9,7 +9,7 @@
 #
 #   KEEP=1          leaves the cluster up at the end
 #   E2E_ARGS=...    passed to the e2e test binary (a filter, for instance)
-#   E2E_THREADS=2   how many scenarios run at once
+#   E2E_THREADS=3   how many scenarios run at once
 #   E2E_CONTEXT=... runs the scenarios on a cluster of yours
 . "$(dirname "$0")/lib.sh"
 . "$ROOT/hack/background.sh"
@@ -45,7 +45,7 @@ e2e() {
   hack/images.sh --load
   eval "$(e2e/cluster/env)"
   # shellcheck disable=SC2086 # words of their own
-  cargo test --locked --workspace --test scenarios -- --test-threads="${E2E_THREADS:-2}" ${E2E_ARGS:-}
+  cargo test --locked --workspace --test scenarios -- --test-threads="${E2E_THREADS:-3}" ${E2E_ARGS:-}
 }
 
 finish() {
