@@ -142,6 +142,7 @@ impl Cluster for FakeCluster {
 
     async fn apply_task_status(&self, key: &Key, status: &crds::FLTaskStatus) -> Result<(), ClusterError> {
         self.call("apply_task_status", |state| {
+            state.status_writes += 1;
             if let Some(task) = state.tasks.get_mut(key) {
                 task.status = Some(status.clone());
             }
@@ -159,6 +160,7 @@ impl Cluster for FakeCluster {
 
     async fn apply_round(&self, round: &FLRound) -> Result<(), ClusterError> {
         self.call("apply_round", |state| {
+            state.status_writes += 1;
             state.rounds.insert(key(round), round.clone());
         })
     }

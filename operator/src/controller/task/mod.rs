@@ -8,6 +8,8 @@ mod observe;
 mod record;
 mod resolve;
 pub mod status;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
