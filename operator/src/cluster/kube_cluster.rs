@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use crds::{FLChain, FLClient, FLRound, FLTask};
+use crds::{FLChain, FLClient, FLRound, FLTask, names};
 use k8s_openapi::api::{
     batch::v1::Job,
     core::v1::{ObjectReference, Pod, Secret},
@@ -21,11 +21,6 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 
 use super::{Cluster, ClusterError, Created, EventKind, FIELD_MANAGER, FINALIZER, Key, Note};
-
-/// Label on Jobs, Secrets and pods: the FLClient they belong to.
-pub const CLIENT_LABEL: &str = "fl-alliance.io/client";
-/// Label on FLRounds: the FLTask they belong to.
-pub const TASK_LABEL: &str = "fl-alliance.io/task";
 
 /// Watch caches of one namespace, or of all.
 #[derive(Debug, Clone)]
@@ -197,7 +192,7 @@ impl Cluster for KubeCluster {
             .flat_map(|s| s.rounds.state())
             .filter(|round| {
                 round.namespace().as_deref() == Some(task.namespace.as_str())
-                    && round.labels().get(TASK_LABEL) == Some(&task.name)
+                    && round.labels().get(names::LABEL_TASK) == Some(&task.name)
             })
             .collect())
     }
@@ -244,7 +239,7 @@ impl Cluster for KubeCluster {
     }
 
     async fn jobs(&self, client: &Key) -> Result<Vec<Arc<Job>>, ClusterError> {
-        let selector = ListParams::default().labels(&format!("{CLIENT_LABEL}={}", client.name));
+        let selector = ListParams::default().labels(&format!("{}={}", names::LABEL_CLIENT, client.name));
         let list = self.api::<Job>(&client.namespace).list(&selector).await?;
         Ok(list.items.into_iter().map(Arc::new).collect())
     }

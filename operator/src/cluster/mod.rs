@@ -14,13 +14,9 @@ use k8s_openapi::api::{
 mod error;
 mod kube_cluster;
 
+pub use crds::names::{FIELD_MANAGER, FINALIZER};
 pub use error::ClusterError;
-pub use kube_cluster::{CLIENT_LABEL, KubeCluster, Scope, TASK_LABEL};
-
-/// Owner of every field this operator applies.
-pub const FIELD_MANAGER: &str = "fl-alliance-operator";
-/// Held on FLTasks that FLClients refer to, and on FLClients with a duty or stake on chain.
-pub const FINALIZER: &str = "fl-alliance.io/finalizer";
+pub use kube_cluster::{KubeCluster, Scope};
 
 /// Namespaced name of one object.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -12,7 +12,7 @@ use protocol::{
 
 use super::{definition, error::TaskError};
 use crate::{
-    chain::ChainReader,
+    chain::Registration,
     controller::{
         context::{ChainAccess, Context, TrustedManager},
         keys,
@@ -41,16 +41,16 @@ async fn joined(address: Address, chain: &Arc<dyn ChainAccess>) -> Result<Addres
         return Err(TaskError::NoCode(address));
     }
     for manager in chain.trusted_managers() {
-        if reader.registration(manager.address, address).await?.registered {
-            verify_code(&manager, reader.as_ref(), address).await?;
+        let registration = reader.registration(manager.address, address).await?;
+        if registration.registered {
+            verify_code(&manager, &registration)?;
             return Ok(address);
         }
     }
     Err(TaskError::UnknownContract(address))
 }
 
-async fn verify_code(manager: &TrustedManager, reader: &dyn ChainReader, task: Address) -> Result<(), TaskError> {
-    let found = reader.registration(manager.address, task).await?;
+fn verify_code(manager: &TrustedManager, found: &Registration) -> Result<(), TaskError> {
     let matches = |pinned: Option<_>, found: Option<_>| pinned.is_none() || pinned == found;
     if matches(manager.code_hash, found.manager_code_hash)
         && matches(manager.implementation_code_hash, found.implementation_code_hash)
@@ -76,7 +76,7 @@ async fn created(
     if reader.code_hash(manager.address).await?.is_none() {
         return Err(TaskError::NoCode(manager.address));
     }
-    verify_code(&manager, reader.as_ref(), Address::ZERO).await?;
+    verify_code(&manager, &reader.registration(manager.address, Address::ZERO).await?)?;
     let key = keys::load(
         ctx.cluster.as_ref(),
         &task.namespace().unwrap_or_default(),
