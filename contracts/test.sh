@@ -1,5 +1,5 @@
 #!/bin/bash
-# Everything there is to check about the contracts: formatting, the committed ABI, and the tests. About half a minute, most of it
+# Everything there is to check about the contracts: formatting, the committed ABI, gas, and the tests. About half a minute, most of it
 # compiling.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -8,4 +8,5 @@ FORGE=${FORGE:-../.build/tools/bin/forge}
 [ -d node_modules/@openzeppelin/contracts ] || npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 "$FORGE" fmt --check
 ./export-abi.sh --check
+./gas.sh --check
 "$FORGE" test "$@"
