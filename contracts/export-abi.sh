@@ -14,10 +14,14 @@ check, drift = sys.argv[1] == "--check", []
 for name in ("FlockToken", "FlockTaskManager", "FlockTask"):
     with open(f"../.build/contracts/out/{name}.sol/{name}.json") as f:
         built = json.load(f)
+    # Where the code has its immutables, in the order of their declaration. The compiler names them by numbers that change
+    # with any source file, so only the order is kept.
+    references = built["deployedBytecode"].get("immutableReferences", {})
+    places = [sorted(place["start"] for place in references[key]) for key in sorted(references, key=int)]
     pruned = {
         "abi": built["abi"],
         "bytecode": {"object": built["bytecode"]["object"]},
-        "deployedBytecode": {"object": built["deployedBytecode"]["object"]},
+        "deployedBytecode": {"object": built["deployedBytecode"]["object"], "immutables": places},
     }
     text = json.dumps(pruned, indent=1) + "\n"
     path = f"abi/{name}.json"

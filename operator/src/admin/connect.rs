@@ -13,6 +13,7 @@ use serde_json::json;
 use url::Url;
 use zeroize::Zeroizing;
 
+use super::send::Account;
 use crate::{
     chain::{
         ChainError, ChainIdentity,
@@ -43,9 +44,17 @@ pub struct KeyArgs {
     /// is read.
     #[arg(long, env = "FLA_KEY_FILE")]
     pub key_file: Option<PathBuf>,
+    /// Send transactions of the kind before EIP-1559. Chains whose blocks have no base fee get them without being asked.
+    #[arg(long, env = "FLA_LEGACY")]
+    pub legacy: bool,
 }
 
 impl KeyArgs {
+    /// The key's account on a chain.
+    pub(super) fn account(&self, chain: Connection) -> anyhow::Result<Account> {
+        Ok(Account::new(chain, self.signer()?).legacy(self.legacy))
+    }
+
     /// Reads the key. No error contains any part of it.
     pub fn signer(&self) -> anyhow::Result<PrivateKeySigner> {
         let text = match &self.key_file {
@@ -147,6 +156,7 @@ mod tests {
         std::fs::write(file.path(), text).unwrap();
         let args = KeyArgs {
             key_file: Some(file.path().to_owned()),
+            legacy: false,
         };
         let address = args.signer().unwrap().address();
         assert_eq!(address.to_string(), "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266");

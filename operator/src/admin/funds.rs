@@ -100,7 +100,7 @@ fn missing(amount: Amount, has: U256, up_to: bool) -> U256 {
 /// Runs `chain mint`.
 pub(super) async fn mint(args: MintArgs) -> anyhow::Result<()> {
     let token = token_of(args.token, args.deployment.as_ref()).await?;
-    let account = Account::new(Connection::open(&args.rpc).await?, args.key.signer()?);
+    let account = args.key.account(Connection::open(&args.rpc).await?)?;
     for to in args.to {
         let has = account.chain.read(token, Token::balanceOfCall { account: to }).await?;
         let amount = missing(args.amount, has, args.up_to);
@@ -132,7 +132,7 @@ pub(super) async fn fund(args: FundArgs) -> anyhow::Result<()> {
         Some(_) => Some(token_of(args.token, args.deployment.as_ref()).await?),
         None => None,
     };
-    let account = Account::new(Connection::open(&args.rpc).await?, args.key.signer()?);
+    let account = args.key.account(Connection::open(&args.rpc).await?)?;
     for to in args.to {
         if let Some(coins) = args.coins {
             let value = missing(coins, account.chain.balance(to).await?, args.up_to);
@@ -172,7 +172,7 @@ pub(super) async fn allow_creator(args: AllowCreatorArgs) -> anyhow::Result<()> 
         (None, Some(place)) => place.expect().await?.manager.address,
         (None, None) => bail!("which manager? give --manager or --deployment"),
     };
-    let account = Account::new(Connection::open(&args.rpc).await?, args.key.signer()?);
+    let account = args.key.account(Connection::open(&args.rpc).await?)?;
     for line in allow(&account, manager, &args.creators, !args.revoke).await? {
         println!("{line}");
     }

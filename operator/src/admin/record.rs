@@ -23,7 +23,7 @@ pub struct Deployed {
     pub address: Address,
     /// keccak256 of the code at the address: what `trustedManagers` of an FLChain pins.
     pub code_hash: B256,
-    /// Absent for what was found and not deployed by this command.
+    /// That created it; absent for a token that was there before, and where the chain does not tell any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transaction: Option<B256>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -36,6 +36,9 @@ pub struct Deployed {
 pub struct Deployment {
     pub chain_id: u64,
     pub genesis_hash: B256,
+    /// The CREATE2 factory and the salt: with the owner and the token they make up the addresses.
+    pub factory: Address,
+    pub salt: B256,
     /// Owner of the manager (who may allow creators), and of the token if it was deployed here.
     pub owner: Address,
     pub token: Deployed,
@@ -155,6 +158,8 @@ fn config_map_data(deployment: &Deployment, document: String) -> BTreeMap<String
     let Deployment {
         chain_id,
         genesis_hash,
+        factory: _,
+        salt: _,
         owner,
         token,
         manager,
@@ -190,6 +195,8 @@ mod tests {
         Deployment {
             chain_id: 31337,
             genesis_hash: B256::repeat_byte(9),
+            factory: Address::repeat_byte(7),
+            salt: B256::ZERO,
             owner: Address::repeat_byte(8),
             token: deployed(1),
             manager: deployed(2),

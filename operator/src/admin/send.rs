@@ -12,6 +12,7 @@ use alloy::{
 };
 use serde::Deserialize;
 use serde_json::json;
+use tokio::sync::OnceCell;
 
 use super::connect::{Connection, target};
 use crate::chain::{ChainError, wire::Log};
@@ -55,11 +56,25 @@ impl Connection {
 pub struct Account {
     pub(super) chain: Connection,
     signer: PrivateKeySigner,
+    legacy: bool,
+    /// Tip or gas price that the node suggested first. Asked once: on a quiet chain the suggestion follows the last
+    /// transactions, and one of ours (the factory's presigned one) offers far more than anybody asks.
+    suggested: OnceCell<u128>,
 }
 
 impl Account {
     pub fn new(chain: Connection, signer: PrivateKeySigner) -> Self {
-        Self { chain, signer }
+        Self {
+            chain,
+            signer,
+            legacy: false,
+            suggested: OnceCell::new(),
+        }
+    }
+
+    /// Sends transactions of the kind that was there before EIP-1559, whatever the chain's blocks look like.
+    pub fn legacy(self, legacy: bool) -> Self {
+        Self { legacy, ..self }
     }
 
     pub fn address(&self) -> Address {
@@ -68,12 +83,28 @@ impl Account {
 
     /// The nonce of the next transaction, what is pending counted.
     pub async fn nonce(&self) -> Result<u64, ChainError> {
-        let nonce: U64 = self
-            .chain
-            .rpc
-            .call("eth_getTransactionCount", json!([self.address(), "pending"]))
-            .await?;
-        Ok(nonce.to())
+        self.chain.nonce(self.address(), "pending").await
+    }
+
+    /// Waits until nothing this account has sent is pending: a command that was killed may have left something.
+    pub(super) async fn settled(&self) -> Result<(), ChainError> {
+        let until = Instant::now() + MINED_WITHIN;
+        let mut pause = FIRST_POLL;
+        loop {
+            let mined = self.chain.nonce(self.address(), "latest").await?;
+            if self.nonce().await? <= mined {
+                return Ok(());
+            }
+            if Instant::now() >= until {
+                return Err(ChainError::ForeignPending {
+                    address: self.address().to_string(),
+                    nonce: mined,
+                });
+            }
+            tracing::info!(nonce = mined, "an earlier transaction of this key is pending");
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_POLL);
+        }
     }
 
     /// Calls a contract and waits until the call is mined.
@@ -115,14 +146,9 @@ impl Account {
     ) -> Result<Bytes, ChainError> {
         let chain_id = self.chain.identity.chain_id;
         let head = self.chain.rpc.head().await?;
-        let envelope: TxEnvelope = if let Some(base) = head.base_fee_per_gas {
-            let tip: U256 = match self.chain.rpc.call("eth_maxPriorityFeePerGas", json!([])).await {
-                Ok(tip) => tip,
-                // Not every node has the method; 1 gwei is what most wallets fall back to.
-                Err(ChainError::BadAnswer(_)) => U256::from(1_000_000_000u64),
-                Err(error) => return Err(error),
-            };
-            let tip = narrow(tip)?;
+        let base = head.base_fee_per_gas.filter(|_| !self.legacy);
+        let envelope: TxEnvelope = if let Some(base) = base {
+            let tip = *self.suggested.get_or_try_init(|| self.tip()).await?;
             // Twice the base fee outlasts six full blocks.
             let max_fee_per_gas = narrow(base)?.saturating_mul(2).saturating_add(tip);
             let mut transaction = TxEip1559 {
@@ -139,8 +165,7 @@ impl Account {
             let signature = self.sign(&mut transaction)?;
             transaction.into_signed(signature).into()
         } else {
-            let price: U256 = self.chain.rpc.call("eth_gasPrice", json!([])).await?;
-            let gas_price = narrow(price)?;
+            let gas_price = *self.suggested.get_or_try_init(|| self.gas_price()).await?;
             let mut transaction = TxLegacy {
                 chain_id: Some(chain_id),
                 nonce,
@@ -156,6 +181,19 @@ impl Account {
         Ok(envelope.encoded_2718().into())
     }
 
+    async fn tip(&self) -> Result<u128, ChainError> {
+        match self.chain.rpc.call("eth_maxPriorityFeePerGas", json!([])).await {
+            Ok(tip) => narrow(tip),
+            // Not every node has the method; 1 gwei is what most wallets fall back to.
+            Err(ChainError::BadAnswer(_)) => Ok(1_000_000_000),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn gas_price(&self) -> Result<u128, ChainError> {
+        narrow(self.chain.rpc.call("eth_gasPrice", json!([])).await?)
+    }
+
     fn sign(
         &self,
         transaction: &mut dyn SignableTransaction<alloy::primitives::Signature>,
@@ -166,7 +204,7 @@ impl Account {
             .map_err(|_| ChainError::BadAnswer("signing failed".to_owned()))
     }
 
-    async fn mined(&self, hash: B256) -> Result<Receipt, ChainError> {
+    pub(super) async fn mined(&self, hash: B256) -> Result<Receipt, ChainError> {
         let until = Instant::now() + MINED_WITHIN;
         let mut pause = FIRST_POLL;
         loop {

@@ -34,7 +34,7 @@ pub struct FinishTaskArgs {
 }
 
 async fn account(args: &ByHandArgs) -> anyhow::Result<Account> {
-    Ok(Account::new(Connection::open(&args.rpc).await?, args.key.signer()?))
+    args.key.account(Connection::open(&args.rpc).await?)
 }
 
 /// The first event of type `E` that the task logged in this transaction.

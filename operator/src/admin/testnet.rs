@@ -44,6 +44,11 @@ pub(super) struct Testnet {
 
 impl Testnet {
     pub(super) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// The same with more arguments for anvil.
+    pub(super) async fn start_with(extra: &[&str]) -> Self {
         let binary = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.build/tools/bin/anvil"));
         assert!(binary.exists(), "this test needs anvil: run hack/tools.sh first");
         let directory = tempfile::tempdir().unwrap();
@@ -53,6 +58,7 @@ impl Testnet {
         let began = BEGAN.fetch_add(1, std::sync::atomic::Ordering::SeqCst).to_string();
         let anvil = Anvil::at(binary)
             .args(["--cache-path", &cache, "--timestamp", &began])
+            .args(extra)
             .spawn();
         let chain = Connection::open(&RpcArgs {
             rpc_url: anvil.endpoint_url(),
@@ -83,12 +89,20 @@ impl Testnet {
         self.directory.path().join(name).display().to_string()
     }
 
+    pub(super) fn url(&self) -> String {
+        self.anvil.endpoint()
+    }
+
     /// Runs one `chain` command as typed, with the key of an account.
     pub(super) async fn run(&self, key: usize, words: &[&str]) -> anyhow::Result<()> {
+        self.run_at(&self.url(), key, words).await
+    }
+
+    /// The same through another endpoint of the chain.
+    pub(super) async fn run_at(&self, url: &str, key: usize, words: &[&str]) -> anyhow::Result<()> {
         let key_file = self.path(&format!("key-{key}"));
         std::fs::write(&key_file, hex::encode(self.anvil.keys()[key].to_bytes())).unwrap();
-        let url = self.anvil.endpoint();
-        let mut line = vec!["chain", words[0], "--rpc-url", &url];
+        let mut line = vec!["chain", words[0], "--rpc-url", url];
         if !matches!(words[0], "show-task" | "compare") {
             line.extend(["--key-file", &key_file]);
         }
