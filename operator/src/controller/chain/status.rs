@@ -69,7 +69,7 @@ pub(super) fn of(chain: &FLChain, seen: &Result<Seen, ChainSetupError>, now: Tim
                 .collect();
             let trusted = distrusted.is_empty();
             if usable {
-                let (why, said) = if trusted {
+                let (code, said) = if trusted {
                     (
                         reason::SUCCEEDED,
                         format!("{} trusted managers have the expected code", seen.managers.len()),
@@ -81,11 +81,12 @@ pub(super) fn of(chain: &FLChain, seen: &Result<Seen, ChainSetupError>, now: Tim
                     );
                     (reason::CODE_MISMATCH, said)
                 };
-                set(types::MANAGERS_TRUSTED, trusted, why, said.clone());
+                set(types::MANAGERS_TRUSTED, trusted, code, said.clone());
                 if trusted {
-                    set(types::READY, true, reason::AVAILABLE, sentence(&seen.health));
+                    // Tasks on a chain that stands still go on as far as they can, but it is not as it should be.
+                    set(types::READY, why == reason::AVAILABLE, why, sentence(&seen.health));
                 } else {
-                    set(types::READY, false, why, said);
+                    set(types::READY, false, code, said);
                 }
                 status.managers = seen.managers.clone();
             } else {
