@@ -12,7 +12,7 @@ help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 demo: ## six clients train Fashion-MNIST together on a kind cluster and a test chain (minutes; the first time up to half an hour)
-	@hack/demo.sh $(ARGS)
+	@hack/on-cluster.sh demo $(ARGS)
 
 test: ## every check: contracts, generated files, lint, unit tests, charts, scenarios on kind
 	@hack/test.sh
@@ -44,7 +44,7 @@ cluster: ## bring the test cluster up (then use it: e2e/cluster/env prints how)
 images: ## build the images and load them into the test cluster
 	@hack/setup.sh && e2e/cluster/up && hack/images.sh --load
 
-bench: ## measurements: aggregation beside the read bandwidth of the same run
+bench: ## measurements: aggregation beside the read bandwidth, a round beside two bare Jobs (ARGS=aggregation or round: one of them)
 	@hack/bench.sh $(ARGS)
 
 clean: ## remove the cluster and everything that was built or fetched

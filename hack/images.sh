@@ -1,5 +1,5 @@
 #!/bin/bash
-# images.sh [--load] [operator|trainer|devnet]...: builds fl-alliance/<name>:dev (all three by default) and, with --load, puts them into the test cluster.
+# images.sh [--load] [operator|trainer|devnet|depot]...: builds fl-alliance/<name>:dev (all by default) and, with --load, puts them into the test cluster.
 # Nothing is pulled: an image is a binary, the shared libraries it names, a passwd file, certificates and /tmp, run as uid 65532.
 # The cargo build takes minutes the first time; an image whose content did not change is neither rebuilt nor loaded again.
 #
@@ -19,8 +19,8 @@ names() {
   local n
   for n in "$@"; do
     case $n in
-      operator | trainer | devnet) echo "$n" ;;
-      *) die "there is no image '$n': operator, trainer or devnet" ;;
+      operator | trainer | devnet | depot) echo "$n" ;;
+      *) die "there is no image '$n': operator, trainer, devnet or depot" ;;
     esac
   done
 }
@@ -38,8 +38,12 @@ compile() {
     esac
   done
   [ -z "${IMAGE_WITH:-}" ] || packages+=(-p "$IMAGE_WITH")
+  [ "${#packages[@]}" -gt 0 ] || return 0
   (cd "$ROOT" && cargo build --locked --profile image --bins "${packages[@]}" >&2)
 }
+
+# The depot of the scenarios: what `kubectl exec` needs to fill and read a folder.
+DEPOT_TOOLS=(cat chmod dd find mkdir mv rm sleep tar)
 
 # libraries FILE...: the paths of the shared libraries that FILEs load, with the loader, as this system resolves them.
 libraries() {
@@ -69,11 +73,12 @@ system() {
 }
 
 stage() {
-  local name=$1 dir=$STAGE/$1
+  local name=$1 dir=$STAGE/$1 tool
   rm -rf "$dir" && mkdir -p "$dir/app/usr/local/bin"
   case $name in
     operator) install -m755 "$TARGET/fl-alliance-operator" "$dir/app/usr/local/bin/" ;;
     devnet) install -m755 "$BIN/anvil" "$TARGET/fl-alliance-operator" "$dir/app/usr/local/bin/" ;;
+    depot) for tool in "${DEPOT_TOOLS[@]}"; do install -m755 "$(realpath "$(command -v "$tool")")" "$dir/app/usr/local/bin/$tool"; done ;;
     trainer)
       install -m755 "$TARGET/fl-alliance-trainer" "$dir/app/usr/local/bin/"
       mkdir -p "$dir/libtorch/usr/local/lib" "$dir/libtorch/usr/local/share/licenses"
@@ -93,6 +98,7 @@ dockerfile() {
     operator) echo "$ROOT/operator/Dockerfile" ;;
     trainer) echo "$ROOT/trainer-image/Dockerfile" ;;
     devnet) echo "$ROOT/charts/fl-alliance-devnet/image/Dockerfile" ;;
+    depot) echo "$ROOT/e2e/depot/Dockerfile" ;;
   esac
 }
 
@@ -102,6 +108,7 @@ image_key() {
     operator) hash_of "$TARGET/fl-alliance-operator" "$(dockerfile operator)" "$0" ;;
     trainer) hash_of "$TARGET/fl-alliance-trainer" "$(dockerfile trainer)" "$STAMPS/libtorch" "$0" ;;
     devnet) hash_of "$BIN/anvil" "$TARGET/fl-alliance-operator" "$(dockerfile devnet)" "$0" ;;
+    depot) hash_of "$(realpath "$(command -v tar)")" "$(dockerfile depot)" "$0" ;;
   esac
 }
 
@@ -125,7 +132,7 @@ main() {
     load=yes
     shift
   fi
-  [ $# -gt 0 ] || set -- operator trainer devnet
+  [ $# -gt 0 ] || set -- operator trainer devnet depot
   mapfile -t list < <(names "$@")
   [ "${#list[@]}" -eq $# ] || exit 1
   "$ROOT/hack/tools.sh"

@@ -83,6 +83,8 @@ main() {
   for p in "$@"; do
     [[ " ${PARTS[*]} " == *" $p "* ]] || die "there is no part '$p': ${PARTS[*]}"
   done
+  # For a cluster of the user's also what sweeps it at the end.
+  [ -z "${E2E_CONTEXT:-}" ] || export IMAGE_WITH=e2e
   trap finish EXIT
   trap 'exit 130' INT
   trap 'exit 143' TERM

@@ -12,8 +12,6 @@ KUBECONFIG_OUT=$BUILD/kubeconfig
 # Sockets and pid files of the engine that we start: short paths (a socket's may have 107 characters), and gone after a reboot.
 DOCKER_RUN=/run/$CLUSTER
 DOCKER_DATA=$BUILD/docker
-STORE=$BUILD/store
-DATA=$BUILD/data
 mkdir -p "$STATE"
 # kind makes the network it is told to; one of our own can be removed without asking who else uses it.
 export KIND_EXPERIMENTAL_DOCKER_NETWORK=$CLUSTER
@@ -42,11 +40,8 @@ node_exists() { docker inspect "$NODE" >/dev/null 2>&1; }
 # external: the user named a context of their own; nothing is created, loaded into nodes by force, or deleted.
 external() { [ -n "${E2E_CONTEXT:-}" ]; }
 
-# remove_cluster: also one whose creation was killed half-way. The shared store goes with it: a new chain gives old paths new meaning.
+# remove_cluster: also one whose creation was killed half-way.
 remove_cluster() {
-  # Trainers' files belong to their user; where we are not root, only the node may delete them.
-  docker exec "$NODE" find /var/lib/fl-alliance-store -mindepth 1 -delete >/dev/null 2>&1 || true
-  if [ -d "$STORE" ]; then find "$STORE" -mindepth 1 -delete 2>/dev/null || say "could not empty .build/store"; fi
   rm -f "$STATE/ready"
   rm -rf "$STATE/loaded"
   if [ -x "$BUILD/kind/bin/kind" ]; then

@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -24,10 +24,10 @@ use protocol::{
 };
 
 use crate::{
+    depot::STORE,
     devnet::Devnet,
-    env,
     key::TestKey,
-    trainer::{stored_model, trainer},
+    trainer::trainer,
     wait::{Look, until},
 };
 
@@ -54,7 +54,8 @@ impl<'a> ByHand<'a> {
     pub async fn new(devnet: &'a Devnet, key: TestKey, task: Address, data: PathBuf) -> Result<Self> {
         let now = devnet.snapshot(task, None, &[]).await?;
         let hash = ModelHash(now.parameters.definition_hash.0);
-        let path = stored_model(now.chain_id, hash)?.context("the definition is not in the store")?;
+        let stored = devnet.depot.stored(now.chain_id, hash)?;
+        let definition = String::from_utf8(stored.context("the definition is not in the store")?)?;
         Ok(Self {
             devnet,
             account: devnet.account(&key).await?,
@@ -62,7 +63,7 @@ impl<'a> ByHand<'a> {
             task,
             data,
             desk: tempfile::tempdir()?,
-            definition: fs::read_to_string(path)?,
+            definition,
         })
     }
 
@@ -257,8 +258,11 @@ impl<'a> ByHand<'a> {
     fn fetch(&self, chain: u64, hash: ModelHash) -> Result<()> {
         let desk = self.desk.path().join(hash.to_string());
         if !desk.exists() {
-            let path = stored_model(chain, hash)?.with_context(|| format!("nobody has put {hash} into the store"))?;
-            fs::copy(path, desk)?;
+            let stored = self.devnet.depot.stored(chain, hash)?;
+            fs::write(
+                desk,
+                stored.with_context(|| format!("nobody has put {hash} into the store"))?,
+            )?;
         }
         Ok(())
     }
@@ -266,24 +270,11 @@ impl<'a> ByHand<'a> {
     /// From the desk into the store, below our own address.
     fn publish(&self, hash: ModelHash) -> Result<()> {
         let desk = self.desk.path().join(hash.to_string());
-        let chain = self.devnet.deployment.chain_id;
-        let folder = own_folder(&env::store_dir()?, chain, self.task, self.address());
         if !desk.exists() {
             return Ok(()); // The start model: others have it.
         }
-        fs::create_dir_all(&folder)?;
-        let target = folder.join(hash.to_string());
-        let part = folder.join(format!("{hash}.part"));
-        fs::copy(desk, &part)?;
-        fs::rename(part, target)?;
-        Ok(())
+        let (chain, task, participant) = (self.devnet.deployment.chain_id, self.task, self.address());
+        let name = format!("{STORE}/{chain}/{task:#x}/{participant:#x}/{hash}");
+        self.devnet.depot.write(&name, &fs::read(desk)?)
     }
-}
-
-/// `<chain>/<task>/<participant>`.
-fn own_folder(store: &Path, chain: u64, task: Address, participant: Address) -> PathBuf {
-    store
-        .join(chain.to_string())
-        .join(format!("{task:#x}"))
-        .join(format!("{participant:#x}"))
 }

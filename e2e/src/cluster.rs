@@ -10,13 +10,13 @@ use anyhow::{Context, Result, bail};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api, Client,
-    api::{DeleteParams, ListParams, Patch, PatchParams},
+    api::{DeleteParams, Patch, PatchParams},
 };
 use serde_json::{Value, json};
 
 use crate::{
     manifests::LABEL,
-    shell::{kubectl, tool},
+    shell::tool,
     wait::{Look, until},
 };
 
@@ -66,10 +66,19 @@ pub fn apply(manifest: &Value) -> Result<()> {
 
 /// Makes a namespace that enforces Pod Security *restricted*.
 pub async fn namespace(client: &Client, name: &str) -> Result<()> {
+    make_namespace(client, name, "restricted").await
+}
+
+/// Makes a namespace whose pods may do anything, for the depot.
+pub async fn privileged_namespace(client: &Client, name: &str) -> Result<()> {
+    make_namespace(client, name, "privileged").await
+}
+
+async fn make_namespace(client: &Client, name: &str, pod_security: &str) -> Result<()> {
     let api: Api<Namespace> = Api::all(client.clone());
     let object = json!({
         "apiVersion": "v1", "kind": "Namespace",
-        "metadata": {"name": name, "labels": {"pod-security.kubernetes.io/enforce": "restricted", (LABEL): "true"}},
+        "metadata": {"name": name, "labels": {"pod-security.kubernetes.io/enforce": pod_security, (LABEL): "true"}},
     });
     api.patch(name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(&object))
         .await?;
@@ -92,45 +101,4 @@ pub async fn delete_namespace(client: &Client, name: &str) -> Result<()> {
         },
     )
     .await
-}
-
-/// Removes what an earlier run left in a cluster that was kept. Nothing of it can end well any more, since its chain
-/// goes, too: finalizers are taken off.
-pub async fn sweep(client: &Client) -> Result<()> {
-    let api: Api<Namespace> = Api::all(client.clone());
-    let left = api.list(&ListParams::default().labels(LABEL)).await?;
-    if left.items.is_empty() {
-        return Ok(());
-    }
-    kubectl(&[
-        "delete",
-        "deployments",
-        "--all-namespaces",
-        "-l",
-        "app.kubernetes.io/name in (fl-alliance, fl-alliance-devnet)",
-    ])?;
-    let found = kubectl(&[
-        "get",
-        "fltasks,flclients",
-        "--all-namespaces",
-        "--ignore-not-found",
-        "-o",
-        r#"jsonpath={range .items[*]}{.metadata.namespace} {.kind} {.metadata.name}{"\n"}{end}"#,
-    ])
-    .unwrap_or_default();
-    for line in found.lines() {
-        if let [namespace, kind, name] = line.split_whitespace().collect::<Vec<_>>()[..] {
-            let bare = r#"{"metadata":{"finalizers":null}}"#;
-            kubectl(&["-n", namespace, "patch", kind, name, "--type=merge", "-p", bare])?;
-        }
-    }
-    let _ = kubectl(&["delete", "flchains", "--all"]);
-    for namespace in left.iter().filter_map(|n| n.metadata.name.as_deref()) {
-        api.delete(namespace, &DeleteParams::background()).await?;
-    }
-    for namespace in left.iter().filter_map(|n| n.metadata.name.as_deref()) {
-        delete_namespace(client, namespace).await?;
-    }
-    kubectl(&["delete", "persistentvolumes", "-l", LABEL])?;
-    Ok(())
 }

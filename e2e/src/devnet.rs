@@ -1,4 +1,5 @@
-//! The chain of a run: the devnet chart, its contracts, and test money by the command line an administrator has.
+//! What all sites of a run share: the devnet chart with its contracts, and the store. Test money by the command line an
+//! administrator has.
 
 use std::{path::Path, process::Command, sync::Arc, time::Duration};
 
@@ -22,7 +23,9 @@ use protocol::{snapshot::TaskSnapshot, types::Round};
 use serde_json::json;
 
 use crate::{
-    cluster, env,
+    cluster,
+    depot::Depot,
+    env,
     forward::Forward,
     helm,
     key::TestKey,
@@ -30,7 +33,11 @@ use crate::{
     wait::{Look, until},
 };
 
-const NAMESPACE: &str = "fla-devnet";
+/// Chart and release of the CRDs, and where Helm keeps the record of it.
+pub const CRDS: &str = "fl-alliance-crds";
+pub const CRDS_NAMESPACE: &str = "fla-crds";
+/// Where the chain runs.
+pub const NAMESPACE: &str = "fla-devnet";
 const RELEASE: &str = "devnet";
 /// First and second key of anvil's well-known mnemonic: the first owns the contracts, the second has coins.
 const OWNER: &str = "ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
@@ -40,24 +47,26 @@ const BANK: &str = "59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78
 #[derive(Debug)]
 pub struct Devnet {
     pub deployment: Deployment,
+    pub depot: Depot,
     forward: Forward,
     /// Owner and bank have one nonce each.
     one_at_a_time: tokio::sync::Mutex<()>,
 }
 
 impl Devnet {
-    /// Installs CRDs and chain, and waits until the contracts are deployed.
+    /// Installs CRDs, depot and chain, and waits until the contracts are deployed.
     pub async fn install(client: &Client) -> Result<Self> {
-        helm::install("fl-alliance-crds", "fl-alliance-crds", "fla-crds", &json!({}))?;
+        helm::install(CRDS, CRDS, CRDS_NAMESPACE, &json!({"keep": false}))?;
+        let depot = Depot::open(client).await?;
         cluster::namespace(client, NAMESPACE).await?;
         helm::install(
             RELEASE,
             "fl-alliance-devnet",
             NAMESPACE,
             &json!({
-                "image": {"repository": env::image_repository("devnet"), "tag": "dev"},
+                "image": {"repository": env::image_repository("devnet"), "tag": "dev", "pullPolicy": env::pull_policy()},
                 // Enough history for `chain compare` at the end of a long run.
-                "chain": {"keepStates": 2000},
+                "chain": {"keepStates": 2000, "persist": true},
                 "deploy": {"mint": {"accounts": []}},
                 "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},
             }),
@@ -74,6 +83,7 @@ impl Devnet {
         .await?;
         Ok(Self {
             deployment,
+            depot,
             forward: Forward::start(NAMESPACE, &format!("svc/{RELEASE}"), 8545)?,
             one_at_a_time: tokio::sync::Mutex::new(()),
         })

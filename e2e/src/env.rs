@@ -2,32 +2,17 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
-
 use crate::shell::{build_dir, root};
 
-fn variable(name: &str) -> Result<String> {
-    std::env::var(name).with_context(|| format!("{name} is not set: eval \"$(e2e/cluster/env)\""))
+/// The data sets on this machine, a folder each, as `hack/data.py` makes them.
+pub fn data_dir() -> PathBuf {
+    build_dir().join("data")
 }
 
-/// The shared model store on this host.
-pub fn store_dir() -> Result<PathBuf> {
-    variable("FLA_STORE_DIR").map(PathBuf::from)
-}
-
-/// The shared model store on the node.
-pub fn node_store_dir() -> Result<String> {
-    variable("FLA_NODE_STORE_DIR")
-}
-
-/// The data sets on this host.
-pub fn data_dir() -> Result<PathBuf> {
-    variable("FLA_DATA_DIR").map(PathBuf::from)
-}
-
-/// The data sets on the node.
-pub fn node_data_dir() -> Result<String> {
-    variable("FLA_NODE_DATA_DIR")
+/// Images are loaded into the node, or pulled from a registry, where the same tag gets new content.
+pub fn pull_policy() -> &'static str {
+    let pushed = std::env::var_os("E2E_REGISTRY").is_some_and(|registry| !registry.is_empty());
+    if pushed { "Always" } else { "IfNotPresent" }
 }
 
 /// `fl-alliance/trainer:dev` or where it was pushed to.

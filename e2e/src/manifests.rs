@@ -3,7 +3,7 @@
 use alloy::primitives::Address;
 use serde_json::{Value, json};
 
-use crate::{key::TestKey, site::CHAIN};
+use crate::{env, key::TestKey, site::CHAIN};
 
 /// Marks what a run made outside of namespaces, and the namespaces, so that the next run can sweep.
 pub const LABEL: &str = "fl-alliance.io/e2e";
@@ -23,31 +23,6 @@ pub fn signing_key(namespace: &str, name: &str, key: &TestKey) -> Value {
         "metadata": {"namespace": namespace, "name": name},
         "stringData": {"privateKey": key.hex()},
     })
-}
-
-/// A directory of the node as a claim in a namespace.
-pub fn node_directory(namespace: &str, claim: &str, path: &str, mode: &str) -> Vec<Value> {
-    let volume = format!("{namespace}-{claim}");
-    vec![
-        json!({
-            "apiVersion": "v1", "kind": "PersistentVolume",
-            "metadata": {"name": volume, "labels": {(LABEL): "true"}},
-            "spec": {
-                "capacity": {"storage": "10Gi"}, "accessModes": [mode],
-                "persistentVolumeReclaimPolicy": "Retain", "storageClassName": "",
-                "hostPath": {"path": path, "type": "Directory"},
-                "claimRef": {"namespace": namespace, "name": claim},
-            },
-        }),
-        json!({
-            "apiVersion": "v1", "kind": "PersistentVolumeClaim",
-            "metadata": {"namespace": namespace, "name": claim},
-            "spec": {
-                "accessModes": [mode], "storageClassName": "", "volumeName": volume,
-                "resources": {"requests": {"storage": "1Gi"}},
-            },
-        }),
-    ]
 }
 
 /// What differs between the tasks of the scenarios.
@@ -201,7 +176,7 @@ pub fn client(namespace: &str, name: &str, task: &str, stake: u128, index: usize
             "stake": (stake * TOKEN).to_string(),
             "data": {"volume": {"pvc": {"claimName": "data", "subPath": format!("client-{index}")}}, "format": "idx"},
             "trainer": {
-                "image": image, "imagePullPolicy": "IfNotPresent",
+                "image": image, "imagePullPolicy": env::pull_policy(),
                 "resources": {
                     "requests": {"cpu": "10m", "memory": "64Mi"},
                     "limits": {"memory": "1Gi"},

@@ -1,17 +1,10 @@
 //! One operator installation: the chart in a namespace, with the store that all sites share and a staging of its own.
 
-use std::{os::unix::fs::PermissionsExt, path::Path};
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 use kube::Client;
 use serde_json::{Value, json};
 
-use crate::{
-    cluster,
-    devnet::Devnet,
-    env, helm,
-    manifests::{list, node_directory},
-};
+use crate::{cluster, depot::STORE, devnet::Devnet, env, helm, manifests::list};
 
 /// Name of the FLChain that scenarios use.
 pub const CHAIN: &str = "devnet";
@@ -38,18 +31,10 @@ impl Site {
         makes_chain: bool,
     ) -> Result<Self> {
         cluster::namespace(client, namespace).await?;
-        let staging = format!(".staging-{namespace}");
-        // The node sees these folders; the gateway writes as its own user.
-        open_folder(&env::store_dir()?)?;
-        open_folder(&env::store_dir()?.join(&staging))?;
-        let node = env::node_store_dir()?;
-        let mut objects = node_directory(namespace, "store", &node, "ReadWriteMany");
-        objects.extend(node_directory(
-            namespace,
-            "staging",
-            &format!("{node}/{staging}"),
-            "ReadWriteOnce",
-        ));
+        let staging = format!("staging-{namespace}");
+        devnet.depot.folder(&staging)?;
+        let mut objects = devnet.depot.volume(namespace, "store", STORE, "ReadWriteMany");
+        objects.extend(devnet.depot.volume(namespace, "staging", &staging, "ReadWriteOnce"));
         objects.push(json!({
             "apiVersion": "v1", "kind": "Secret",
             "metadata": {"namespace": namespace, "name": RPC_SECRET},
@@ -57,7 +42,7 @@ impl Site {
         }));
         cluster::apply(&list(objects))?;
         let values = json!({
-            "image": {"repository": env::image_repository("operator"), "tag": "dev"},
+            "image": {"repository": env::image_repository("operator"), "tag": "dev", "pullPolicy": env::pull_policy()},
             "tenantNamespaces": tenants,
             "controller": {
                 "logLevel": "info,kube=warn,operator=debug",
@@ -94,12 +79,4 @@ fn chain(devnet: &Devnet) -> Value {
             "taskCodeHash": d.implementation.code_hash.to_string(),
         }],
     })
-}
-
-fn open_folder(path: &Path) -> Result<()> {
-    let made = || {
-        std::fs::create_dir_all(path)?;
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777))
-    };
-    made().with_context(|| format!("making {}", path.display()))
 }

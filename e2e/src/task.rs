@@ -14,7 +14,7 @@ use crate::{
     devnet::Devnet,
     env,
     key::TestKey,
-    manifests::{self, TaskShape, list, node_directory, signing_key},
+    manifests::{self, TaskShape, list, signing_key},
     wait::{Look, until},
 };
 
@@ -36,7 +36,7 @@ pub struct Team {
     pub namespace: String,
     pub task: String,
     pub shape: TaskShape,
-    /// Name of the data set below the data folder.
+    /// Name of the data set, which must be in the depot.
     pub set: String,
     pub creator: TestKey,
     pub members: Vec<Member>,
@@ -86,16 +86,15 @@ impl Team {
     }
 
     /// Secrets and data volume: what is there before task and clients.
-    pub fn ground(&self) -> Result<Vec<Value>> {
-        let path = format!("{}/{}", env::node_data_dir()?, self.set);
-        let mut objects = node_directory(&self.namespace, "data", &path, "ReadOnlyMany");
+    pub fn ground(&self, devnet: &Devnet) -> Vec<Value> {
+        let mut objects = devnet.depot.volume(&self.namespace, "data", &self.set, "ReadOnlyMany");
         objects.push(signing_key(&self.namespace, CREATOR, &self.creator));
         objects.extend(
             self.members
                 .iter()
                 .map(|m| signing_key(&self.namespace, &m.name, &m.key)),
         );
-        Ok(objects)
+        objects
     }
 
     /// The FLTask that creates the contract.
@@ -117,17 +116,17 @@ impl Team {
     }
 
     /// Everything a user applies: Secrets and volume, task, clients.
-    pub fn manifests(&self, devnet: &Devnet) -> Result<Value> {
-        let mut objects = self.ground()?;
+    pub fn manifests(&self, devnet: &Devnet) -> Value {
+        let mut objects = self.ground(devnet);
         objects.push(self.task_manifest(devnet));
         objects.extend(self.members.iter().map(|m| self.client_manifest(m)));
-        Ok(list(objects))
+        list(objects)
     }
 
     /// Funds and applies all of it.
     pub async fn start(&self, devnet: &Devnet) -> Result<()> {
         self.fund(devnet).await?;
-        cluster::apply(&self.manifests(devnet)?)
+        cluster::apply(&self.manifests(devnet))
     }
 
     pub fn tasks(&self) -> Api<FLTask> {

@@ -1,12 +1,8 @@
 //! The trainer as a program on this machine: to evaluate a model, and to take part by hand.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{path::Path, process::Command};
 
 use anyhow::{Context, Result};
-use protocol::types::ModelHash;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -36,37 +32,20 @@ impl Evaluation {
     }
 }
 
-/// Evaluates a model file (or the genesis model) on a folder of records.
-pub fn evaluate(definition: &Value, model: Option<&Path>, data: &Path) -> Result<Evaluation> {
+/// Evaluates a model (or the genesis model) on a folder of records.
+pub fn evaluate(definition: &Value, model: Option<&[u8]>, data: &Path) -> Result<Evaluation> {
     let file = tempfile::NamedTempFile::new()?;
     std::fs::write(file.path(), definition.to_string())?;
     let shown = |path: &Path| path.display().to_string();
+    let weights = tempfile::NamedTempFile::new()?;
     let mut arguments = vec!["evaluate".to_owned(), "--definition".to_owned(), shown(file.path())];
     arguments.extend(["--data".to_owned(), shown(data)]);
     if let Some(model) = model {
-        arguments.extend(["--model".to_owned(), shown(model)]);
+        std::fs::write(weights.path(), model)?;
+        arguments.extend(["--model".to_owned(), shown(weights.path())]);
     }
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let said = trainer(&arguments)?;
     let line = said.lines().last().context("the trainer said nothing")?;
     serde_json::from_str(line).with_context(|| format!("the trainer said {line:?}"))
-}
-
-/// A model of a task in the shared store, whoever holds it.
-pub fn stored_model(chain: u64, hash: ModelHash) -> Result<Option<PathBuf>> {
-    let name = hash.to_string();
-    let name = name.trim_start_matches("0x");
-    let tasks = env::store_dir()?.join(chain.to_string());
-    let Ok(tasks) = std::fs::read_dir(tasks) else {
-        return Ok(None);
-    };
-    for task in tasks {
-        for holder in std::fs::read_dir(task?.path())? {
-            let path = holder?.path().join(name);
-            if path.is_file() {
-                return Ok(Some(path));
-            }
-        }
-    }
-    Ok(None)
 }

@@ -34,7 +34,16 @@ impl<T> Look<T> {
 ///
 /// # Errors
 /// Says what was waited for and what was seen last.
-pub async fn until<T, F, Fut>(what: &str, limit: Duration, mut look: F) -> Result<T>
+pub async fn until<T, F, Fut>(what: &str, limit: Duration, look: F) -> Result<T>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<Look<T>>>,
+{
+    until_every(PAUSE, what, limit, look).await
+}
+
+/// The same with another time between two looks.
+pub async fn until_every<T, F, Fut>(pause: Duration, what: &str, limit: Duration, mut look: F) -> Result<T>
 where
     F: FnMut() -> Fut,
     Fut: Future<Output = Result<Look<T>>>,
@@ -49,7 +58,7 @@ where
         if started.elapsed() > limit {
             bail!("waited {} s for {what}; last seen: {seen}", limit.as_secs());
         }
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(pause).await;
     }
 }
 

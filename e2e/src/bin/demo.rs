@@ -13,6 +13,7 @@ use e2e::{
     progress::Progress,
     shell::{build_dir, kubectl},
     site::Site,
+    sweep,
     task::Team,
     trainer,
 };
@@ -20,6 +21,8 @@ use e2e::{
 const NAMESPACE: &str = "demo";
 const OPERATOR: &str = "fla-system";
 const TASK: &str = "fashion";
+/// Name of the data set.
+const SET: &str = "demo";
 const CLIENTS: usize = 6;
 const RECORDS: usize = 4000;
 /// This client's labels are permuted. Only its data differs.
@@ -69,14 +72,15 @@ async fn demo() -> Result<()> {
     println!(
         "Fashion-MNIST for {CLIENTS} clients, {RECORDS} records each; the labels of client-{POISONED} are permuted."
     );
-    data::make("demo", CLIENTS, RECORDS, 10_000, &[POISONED])?;
+    data::make(SET, CLIENTS, RECORDS, 10_000, &[POISONED])?;
 
     let client = cluster::client().await?;
-    cluster::sweep(&client).await?;
+    sweep::sweep(&client).await?;
     println!("Installing the chain (charts/fl-alliance-devnet) and the operator (charts/fl-alliance).");
     cluster::namespace(&client, NAMESPACE).await?;
     let devnet = Devnet::install(&client).await?;
-    let team = Team::new(&client, NAMESPACE, TASK, "demo", CLIENTS, shape());
+    devnet.depot.upload(&env::data_dir().join(SET), SET)?;
+    let team = Team::new(&client, NAMESPACE, TASK, SET, CLIENTS, shape());
     let (site, funded) = tokio::join!(
         Site::install(&client, &devnet, OPERATOR, &[NAMESPACE], true),
         team.fund(&devnet)
@@ -84,12 +88,12 @@ async fn demo() -> Result<()> {
     site?;
     funded?;
 
-    let everything = team.manifests(&devnet)?;
+    let everything = team.manifests(&devnet);
     let file = out.join("manifests.json");
     fs::write(&file, serde_json::to_string_pretty(&everything)?)?;
     println!("kubectl apply -f {}", file.display());
     let definition = manifests::definition(&team.shape);
-    let held_out = env::data_dir()?.join("demo/held-out");
+    let held_out = env::data_dir().join(SET).join("held-out");
     let chain = devnet.deployment.chain_id;
     let start = trainer::evaluate(&definition, None, &held_out)?.accuracy()?;
     let mut points = vec![(-1i64, start)];
@@ -103,10 +107,9 @@ async fn demo() -> Result<()> {
     ));
     progress
         .follow(&team, LIMIT, &mut |round, model| {
-            let path = trainer::stored_model(chain, model)?;
             // A roll-back to the genesis model leaves no file: everybody derives it.
-            let accuracy = match path {
-                Some(path) => trainer::evaluate(&definition, Some(&path), &held_out)?.accuracy()?,
+            let accuracy = match devnet.depot.stored(chain, model)? {
+                Some(bytes) => trainer::evaluate(&definition, Some(&bytes), &held_out)?.accuracy()?,
                 None => points.last().map_or(start, |p| p.1),
             };
             points.push((i64::from(round), accuracy));

@@ -1,7 +1,7 @@
 //! What a tenant can get wrong about a client: each ends in a condition that says what to do, costs nothing on chain,
 //! and is over once it is mended.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, time::Duration};
+use std::{fs, time::Duration};
 
 use e2e::{
     cluster,
@@ -30,6 +30,9 @@ const CASES: [(&str, &str, &str); 8] = [
     ("no-gpu", "Preflight", "Unschedulable"),
 ];
 
+/// What a client folder holds.
+const FILES: [&str; 2] = ["images-idx3-ubyte", "labels-idx1-ubyte"];
+
 /// Nothing may happen in the task before everybody is mended: it starts with the last one.
 fn shape() -> TaskShape {
     TaskShape {
@@ -51,7 +54,7 @@ async fn bad_input_of_a_client_is_said_costs_nothing_and_recovers() {
         member.name = name.to_owned();
         member.data %= 6;
     }
-    let folder = bad_data().unwrap();
+    bad_data(&lab.devnet);
     spoil(&team, &lab.devnet).await;
 
     for (name, condition, reason) in CASES {
@@ -72,7 +75,7 @@ async fn bad_input_of_a_client_is_said_costs_nothing_and_recovers() {
         assert_eq!(nonce, 0, "{} sent a transaction", member.name);
     }
 
-    mend(&team, &lab.devnet, &folder).await;
+    mend(&team, &lab.devnet).await;
     // Everybody joined, so the draw was made.
     let drawn = |t: &crds::FLTask| {
         let phase = t.status.as_ref().and_then(|s| s.phase);
@@ -88,16 +91,14 @@ async fn bad_input_of_a_client_is_said_costs_nothing_and_recovers() {
     team.ended(Duration::from_secs(300)).await.unwrap();
 }
 
-/// A client folder with files that are no IDX.
-fn bad_data() -> anyhow::Result<PathBuf> {
-    let folder = env::data_dir()?.join(TINY).join("client-bad");
-    fs::create_dir_all(&folder)?;
-    fs::set_permissions(&folder, fs::Permissions::from_mode(0o755))?;
-    for name in ["images-idx3-ubyte", "labels-idx1-ubyte"] {
-        fs::write(folder.join(name), "this is no IDX file")?;
-        fs::set_permissions(folder.join(name), fs::Permissions::from_mode(0o644))?;
+/// Puts files that are no IDX into a client's folder.
+fn bad_data(devnet: &Devnet) {
+    for file in FILES {
+        devnet
+            .depot
+            .write(&format!("{TINY}/client-bad/{file}"), b"this is no IDX file")
+            .unwrap();
     }
-    Ok(folder)
 }
 
 fn key_of<'a>(team: &'a Team, name: &str) -> &'a e2e::key::TestKey {
@@ -119,7 +120,7 @@ async fn spoil(team: &Team, devnet: &Devnet) {
     devnet.send_coins(key_of(team, "no-tokens").address()).await.unwrap();
     devnet.allow_creator(team.creator.address()).await.unwrap();
 
-    let mut objects: Vec<Value> = team.ground().unwrap();
+    let mut objects: Vec<Value> = team.ground(devnet);
     objects.retain(|o| !(o["kind"] == "Secret" && o["metadata"]["name"] == "no-secret"));
     for object in &mut objects {
         if object["kind"] == "Secret" && object["metadata"]["name"] == "secret-type" {
@@ -145,11 +146,11 @@ async fn spoil(team: &Team, devnet: &Devnet) {
     cluster::apply(&list(objects)).unwrap();
 }
 
-async fn mend(team: &Team, devnet: &Devnet, folder: &std::path::Path) {
+async fn mend(team: &Team, devnet: &Devnet) {
     // Data first: it is looked at again after a minute.
-    let good = folder.with_file_name("client-5");
-    for name in ["images-idx3-ubyte", "labels-idx1-ubyte"] {
-        fs::copy(good.join(name), folder.join(name)).unwrap();
+    for file in FILES {
+        let good = fs::read(env::data_dir().join(TINY).join("client-5").join(file)).unwrap();
+        devnet.depot.write(&format!("{TINY}/client-bad/{file}"), &good).unwrap();
     }
     devnet.send_coins(key_of(team, "no-coins").address()).await.unwrap();
     devnet

@@ -6,7 +6,9 @@ use alloy::primitives::Address;
 use e2e::{
     cluster::apply,
     devnet::Devnet,
-    manifests::{self, TaskShape, list, signing_key},
+    env,
+    key::TestKey,
+    manifests::{self, LABEL, TaskShape, list, signing_key},
     shell::kubectl,
     task::{Team, condition},
     wait::{Look, until},
@@ -20,10 +22,11 @@ const NAMESPACE: &str = "chain-input";
 const SOON: Duration = Duration::from_secs(90);
 
 /// An FLChain like the shared one.
-fn chain(name: &str, lab: &Lab, secret: &str) -> Value {
+pub(crate) fn chain(name: &str, lab: &Lab, secret: &str) -> Value {
     let d = &lab.devnet.deployment;
     json!({
-        "apiVersion": "fl-alliance.io/v1alpha1", "kind": "FLChain", "metadata": {"name": name},
+        "apiVersion": "fl-alliance.io/v1alpha1", "kind": "FLChain",
+        "metadata": {"name": name, "labels": {(LABEL): "true"}},
         "spec": {
             "chainId": d.chain_id, "genesisHash": d.genesis_hash.to_string(),
             "rpc": {"secretRef": {"name": secret, "key": "urls"}},
@@ -37,7 +40,7 @@ fn chain(name: &str, lab: &Lab, secret: &str) -> Value {
     })
 }
 
-fn rpc_secret(lab: &Lab, name: &str, urls: &str) -> Value {
+pub(crate) fn rpc_secret(lab: &Lab, name: &str, urls: &str) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Secret",
         "metadata": {"namespace": lab.site.namespace, "name": name},
@@ -45,7 +48,7 @@ fn rpc_secret(lab: &Lab, name: &str, urls: &str) -> Value {
     })
 }
 
-async fn chain_says(kube: &Client, name: &str, reason: &str) -> String {
+pub(crate) async fn chain_says(kube: &Client, name: &str, reason: &str) -> String {
     let api: Api<crds::FLChain> = Api::all(kube.clone());
     until(&format!("FLChain {name} to say {reason}"), SOON, || async {
         let status = api.get(name).await?.status.unwrap_or_default();
@@ -115,7 +118,7 @@ async fn a_wrong_contract_or_definition_is_noticed_before_anything_is_staked() {
     let shape = TaskShape::tiny(1, 2);
     let real = Team::new(&kube, NAMESPACE, "real", TINY, 0, shape.clone());
     fund_creator(&real, &lab.devnet).await;
-    let mut objects = real.ground().unwrap();
+    let mut objects = real.ground(&lab.devnet);
     objects.push(real.task_manifest(&lab.devnet));
     apply(&list(objects)).unwrap();
     let contract = real.contract().await.unwrap();
@@ -130,20 +133,35 @@ async fn a_wrong_contract_or_definition_is_noticed_before_anything_is_staked() {
     other_chain["spec"]["chainRef"] = json!({"name": "nowhere"});
     let manager = Address::repeat_byte(0x77);
     let salt = format!("{:#066x}", 2);
-    let stranger = e2e::key::TestKey::random();
+    let (stranger, untrusting) = (TestKey::random(), TestKey::random());
     let mut not_allowed = manifests::created_task(NAMESPACE, "not-allowed", lab.devnet.manager(), &salt, &shape);
     not_allowed["spec"]["create"]["signer"] = json!({"secretRef": {"name": "stranger"}});
+    let mut untrusted = manifests::created_task(NAMESPACE, "untrusted", manager, &salt, &shape);
+    untrusted["spec"]["create"]["signer"] = json!({"secretRef": {"name": "untrusting"}});
+    lab.devnet
+        .fund(&[untrusting.address()], shape.reward_pool)
+        .await
+        .unwrap();
+    lab.devnet.allow_creator(untrusting.address()).await.unwrap();
     apply(&list(vec![
         signing_key(NAMESPACE, "stranger", &stranger),
+        signing_key(NAMESPACE, "untrusting", &untrusting),
         joined("no-code", Address::repeat_byte(0x66)),
         joined("unknown", lab.devnet.token()),
         other_definition,
         other_store,
         other_chain,
-        manifests::created_task(NAMESPACE, "untrusted", manager, &salt, &shape),
+        untrusted,
         not_allowed,
     ]))
     .unwrap();
+    // A client with all it needs for each task that exists already: it must not stake in any.
+    let waiting = clients(
+        &lab.devnet,
+        &shape,
+        &["no-code", "unknown", "other-definition", "other-store", "other-chain"],
+    );
+    let waiting = waiting.await;
     for (name, reason) in [
         ("no-code", "NoCode"),
         ("unknown", "UnknownContract"),
@@ -158,7 +176,11 @@ async fn a_wrong_contract_or_definition_is_noticed_before_anything_is_staked() {
         let message = team.task_says("Ready", reason, SOON).await.unwrap();
         assert!(message.len() > 20, "{name}: {message:?}");
     }
-    assert_eq!(lab.devnet.nonce(stranger.address()).await.unwrap(), 0);
+    for address in [stranger.address(), untrusting.address()].iter().chain(&waiting) {
+        let nonce = lab.devnet.nonce(*address).await.unwrap();
+        assert_eq!(nonce, 0, "{address} sent a transaction");
+    }
+    kubectl(&["-n", NAMESPACE, "delete", "flclients", "--all"]).unwrap();
 
     // Mended: the address is part of what a task is, so it is made again; a permission is given where it is missing.
     for name in ["no-code", "unknown", "other-definition"] {
@@ -173,6 +195,20 @@ async fn a_wrong_contract_or_definition_is_noticed_before_anything_is_staked() {
         team.task_says("Ready", "Running", SOON).await.unwrap();
     }
     kubectl(&["-n", NAMESPACE, "delete", "fltasks", "--all"]).unwrap();
+}
+
+/// Applies an FLClient for each task, its key funded, and gives their addresses.
+async fn clients(devnet: &Devnet, shape: &TaskShape, tasks: &[&str]) -> Vec<Address> {
+    let keys: Vec<TestKey> = tasks.iter().map(|_| TestKey::random()).collect();
+    let addresses: Vec<Address> = keys.iter().map(TestKey::address).collect();
+    devnet.fund(&addresses, shape.entry_stake).await.unwrap();
+    let objects = tasks.iter().zip(&keys).flat_map(|(task, key)| {
+        let name = format!("of-{task}");
+        let client = manifests::client(NAMESPACE, &name, task, shape.entry_stake, 0, &env::image("trainer"));
+        [signing_key(NAMESPACE, &name, key), client]
+    });
+    apply(&list(objects.collect())).unwrap();
+    addresses
 }
 
 async fn fund_creator(team: &Team, devnet: &Devnet) {

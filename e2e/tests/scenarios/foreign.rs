@@ -45,7 +45,7 @@ async fn a_participant_by_hand_and_a_second_operator_take_part_beside_the_first(
     let hand = TestKey::random();
     let accounts = [others.members[0].key.address(), hand.address()];
     lab.devnet.fund(&accounts, stake).await.unwrap();
-    let mut objects = others.ground().unwrap();
+    let mut objects = others.ground(&lab.devnet);
     objects.push(manifests::joined_task(OTHER, "joined", contract));
     objects.push(others.client_manifest(&others.members[0]));
     cluster::apply(&list(objects)).unwrap();
@@ -55,7 +55,7 @@ async fn a_participant_by_hand_and_a_second_operator_take_part_beside_the_first(
         .unwrap();
 
     // One by hand.
-    let data = env::data_dir().unwrap().join(TINY).join("client-3");
+    let data = env::data_dir().join(TINY).join("client-3");
     let by_hand = ByHand::new(&lab.devnet, hand, contract, data).await.unwrap();
     tokio::time::timeout(Duration::from_secs(600), by_hand.take_part(stake * TOKEN))
         .await

@@ -2,16 +2,17 @@
 
 use std::sync::OnceLock;
 
-use e2e::{cluster, data, devnet::Devnet, site::Site};
+use e2e::{cluster, data, devnet::Devnet, env, site::Site, sweep};
 use kube::Client;
 
 /// Namespaces that the shared operator serves, one or two a scenario.
-const TENANTS: [&str; 8] = [
+const TENANTS: [&str; 9] = [
     "whole",
     "poisoned",
     "bad-input",
     "chain-input",
     "foreign",
+    "lagging",
     "lifecycle",
     "two-a",
     "two-b",
@@ -49,11 +50,14 @@ async fn set_up() -> anyhow::Result<Lab> {
     data::make(TINY, 6, 400, 500, &[])?;
     data::make(HALF_POISONED, 6, 500, 500, &[3, 4, 5])?;
     let client = cluster::client().await?;
-    cluster::sweep(&client).await?;
+    sweep::sweep(&client).await?;
     for tenant in TENANTS {
         cluster::namespace(&client, tenant).await?;
     }
     let devnet = Devnet::install(&client).await?;
+    for set in [TINY, HALF_POISONED] {
+        devnet.depot.upload(&env::data_dir().join(set), set)?;
+    }
     let site = Site::install(&client, &devnet, OPERATOR, &TENANTS, true).await?;
     Ok(Lab { devnet, site })
 }

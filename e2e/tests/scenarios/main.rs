@@ -10,6 +10,7 @@ mod chain_input;
 mod foreign;
 mod kills;
 mod lab;
+mod lagging;
 mod lifecycle;
 mod manifests;
 mod poisoned;

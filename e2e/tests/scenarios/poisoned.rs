@@ -84,12 +84,11 @@ async fn a_poisoned_aggregate_is_voted_down_and_who_keeps_losing_is_removed_whil
             );
             let last = rounds.last().unwrap();
             let model = last.round.next_hash.unwrap();
-            let path = trainer::stored_model(lab.devnet.deployment.chain_id, model)
-                .unwrap()
-                .unwrap();
+            let stored = lab.devnet.depot.stored(lab.devnet.deployment.chain_id, model);
+            let bytes = stored.unwrap().expect("the global model is in the store");
             let definition = e2e::manifests::definition(&team.shape);
-            let held_out = env::data_dir().unwrap().join(HALF_POISONED).join("held-out");
-            let accuracy = trainer::evaluate(&definition, Some(&path), &held_out)
+            let held_out = env::data_dir().join(HALF_POISONED).join("held-out");
+            let accuracy = trainer::evaluate(&definition, Some(&bytes), &held_out)
                 .unwrap()
                 .accuracy()
                 .unwrap();
@@ -104,7 +103,7 @@ async fn run(team: &Team, devnet: &e2e::devnet::Devnet) -> Vec<TaskSnapshot> {
     team.fund(devnet).await.unwrap();
     let honest: Vec<Address> = team.members[..POISONED.start].iter().map(|m| m.key.address()).collect();
     devnet.fund(&honest, HONEST_STAKE).await.unwrap();
-    let mut manifests = team.manifests(devnet).unwrap();
+    let mut manifests = team.manifests(devnet);
     for object in manifests["items"].as_array_mut().unwrap() {
         let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         let is_honest = team.members[..POISONED.start].iter().any(|m| m.name == name);
