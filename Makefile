@@ -1,12 +1,12 @@
 # The front door. Each target sets up what it needs, can be run twice, and says what it is doing; the work is in hack/ and e2e/cluster/.
 #   KEEP=1           demo, test, e2e: leave the cluster up
 #   E2E_CONTEXT=name demo, test, e2e, cluster: use this context of your kubeconfig instead of a kind cluster
-#   ARGS=...         demo, e2e, bench: passed on
+#   ARGS=...         demo, e2e, bench, fuzz: passed on
 export KEEP E2E_CONTEXT E2E_REGISTRY NODE_IMAGE
 export E2E_ARGS ?= $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit contracts lint generate charts e2e setup cluster images bench clean
+.PHONY: help demo test unit contracts fuzz lint generate charts e2e setup cluster images bench clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -19,6 +19,9 @@ test: ## every check: contracts, generated files, lint, unit tests, charts, scen
 
 contracts: ## Forge tests
 	@hack/test.sh contracts
+
+fuzz: ## a million random calls to the contracts, invariants checked after each (ARGS='--fuzz-seed 0x1234' for other ones)
+	@hack/fuzz.sh $(ARGS)
 
 lint: ## formatting, clippy, shell scripts
 	@hack/test.sh lint
