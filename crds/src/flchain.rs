@@ -68,6 +68,11 @@ pub struct FLChainSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 3600))]
     pub block_time_seconds: Option<u32>,
+    /// Namespace of the operator that reports on this chain in `status`. Where several operators share a cluster, the
+    /// others use the chain and leave its status alone. Absent: every operator reports.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub operator_namespace: Option<String>,
 }
 
 /// Where the RPC endpoints are listed.

@@ -137,6 +137,9 @@ pub mod reason {
         "The manager in `create` is not among the FLChain's trustedManagers.", "Add it there, or make the task with another manager.";
     CODE_MISMATCH = "CodeMismatch", "FLTask, FLChain",
         "A contract's code is not the expected one.", "Compare with what the contracts' owner publishes; do not stake meanwhile.";
+    CREATING = "Creating", "FLTask",
+        "The transactions that create the task have been sent or are about to be.",
+        "Wait; if it lasts, look at the FLChain: an endpoint that stands still mines nothing.";
     CREATOR_NOT_ALLOWED = "CreatorNotAllowed", "FLTask",
         "The manager does not allow this creator.", "Ask the manager's owner: `fl-alliance-operator chain allow-creator`.";
     PARAMETERS_INVALID = "ParametersInvalid", "FLTask",

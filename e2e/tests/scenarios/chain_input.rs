@@ -30,7 +30,7 @@ pub(crate) fn chain(name: &str, lab: &Lab, secret: &str) -> Value {
         "spec": {
             "chainId": d.chain_id, "genesisHash": d.genesis_hash.to_string(),
             "rpc": {"secretRef": {"name": secret, "key": "urls"}},
-            "confirmations": {"depth": 2}, "blockTimeSeconds": 1,
+            "confirmations": {"depth": 2}, "blockTimeSeconds": 1, "operatorNamespace": lab.site.namespace,
             "trustedManagers": [{
                 "address": d.manager.address.to_string(),
                 "codeHash": d.manager.code_hash.to_string(),

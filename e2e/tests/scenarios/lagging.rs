@@ -39,9 +39,8 @@ async fn a_node_that_stands_still_is_said_and_costs_nothing_and_a_second_endpoin
     task["spec"]["chainRef"]["name"] = json!(NAME);
     objects.push(task);
     apply(&list(objects)).unwrap();
-    let creating = |t: &crds::FLTask| t.status.as_ref().is_some_and(|s| !s.conditions.is_empty());
-    let task = team.task_until("to be looked at", SOON, creating).await.unwrap();
-    assert_eq!(task.status.unwrap().contract, None);
+    team.task_says("Ready", "Creating", SOON).await.unwrap();
+    assert_eq!(team.task_object().await.unwrap().status.unwrap().contract, None);
     assert_eq!(lab.devnet.nonce(team.creator.address()).await.unwrap(), 0);
 
     // The good one second: that it is ahead is found, not said.

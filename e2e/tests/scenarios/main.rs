@@ -7,6 +7,7 @@
 
 mod bad_input;
 mod chain_input;
+mod chaos;
 mod foreign;
 mod kills;
 mod lab;

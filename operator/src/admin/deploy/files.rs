@@ -97,6 +97,7 @@ pub(super) fn manifest(deployment: &Deployment, names: &ChainNames) -> anyhow::R
             max_fee_per_gas_gwei: None,
             trusted_managers: vec![trusted(deployment)],
             block_time_seconds: None,
+            operator_namespace: None,
         },
     );
     Ok(header(deployment, names) + &serde_yaml_ng::to_string(&chain)?)

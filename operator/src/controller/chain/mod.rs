@@ -41,10 +41,16 @@ pub async fn reconcile(name: &str, registry: &Registry, ctx: &Context) -> Result
     }
     let usable = seen.as_ref().is_ok_and(|seen| seen.health.usable());
     let status = status::of(&chain, &seen, ctx.clock.now());
-    if chain.status.as_ref() != Some(&status) {
+    if reports(&chain, ctx) && chain.status.as_ref() != Some(&status) {
         ctx.cluster.apply_chain_status(name, &status).await?;
     }
     Ok(Some(if usable { LOOK_EVERY } else { LOOK_AGAIN }))
+}
+
+/// Of several operators in a cluster one reports: the others may have no Secret for a chain that they do not use.
+fn reports(chain: &FLChain, ctx: &Context) -> bool {
+    let reporter = chain.spec.operator_namespace.as_ref();
+    reporter.is_none_or(|namespace| *namespace == ctx.settings.namespace)
 }
 
 async fn look(chain: &FLChain, registry: &Registry, ctx: &Context) -> Result<Seen, ChainSetupError> {

@@ -7,7 +7,7 @@ use crds::{
 };
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{Resource, ResourceExt};
-use protocol::types::{Phase, Timestamp};
+use protocol::types::{Address, Phase, Timestamp};
 
 use super::{clients_of, error::TaskError, mirror, observe::Observed, status};
 use crate::{
@@ -91,6 +91,19 @@ pub(super) async fn failure(key: &Key, task: &FLTask, error: &TaskError, ctx: &C
         ctx.cluster.publish(&reference(key, task), &note).await?;
     }
     write(key, &before, now, ctx).await
+}
+
+/// Before the transactions that create a task: they may take many blocks, and what is awaited must be visible.
+pub(super) async fn creating(task: &FLTask, creator: Address, ctx: &Context) -> Result<(), ClusterError> {
+    let key = Key::new(task.namespace().unwrap_or_default(), task.name_any());
+    let before = task.status.clone().unwrap_or_default();
+    let mut now = before.clone();
+    let message = format!("{creator} is creating the task on chain; waiting for its transactions to be mined");
+    let mut set = Setter::new(task, &mut now, ctx.clock.now());
+    set.condition(types::READY, false, reason::CREATING, &message);
+    set.condition(types::RECONCILING, true, reason::CREATING, &message);
+    set.remove(&[types::STALLED]);
+    write(&key, &before, now, ctx).await
 }
 
 /// While FLClients still refer to a task that is being deleted.

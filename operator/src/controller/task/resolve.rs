@@ -10,7 +10,7 @@ use protocol::{
     types::{Address, ModelHash},
 };
 
-use super::{definition, error::TaskError};
+use super::{definition, error::TaskError, record};
 use crate::{
     chain::Registration,
     controller::{
@@ -107,6 +107,7 @@ async fn created(
         .parameters
         .parameters(definition.hash(), genesis_hash(&definition)?);
     let allow_list = create.parameters.allow_list.clone().unwrap_or_default();
+    record::creating(task, creator, ctx).await?;
     Ok(chain
         .sender(key)
         .create_task(manager.address, create.salt, &parameters, &allow_list)

@@ -1,0 +1,102 @@
+//! The leading operator dies, freezes, is cut off, or is upgraded. From the strike to the next transaction of its clients
+//! is measured where one is due; no window may be lost.
+
+use std::time::Duration;
+
+use e2e::{node::Node, shell::kubectl};
+
+use super::play::{Play, committed, committing, joining, training};
+
+/// From a killed leader to the next transaction.
+const BACK_WITHIN: Duration = Duration::from_secs(20);
+
+fn kill_pods(namespace: &str, labels: &str) {
+    // As a node that loses power would: no grace, no farewell.
+    let kill = [
+        "-n",
+        namespace,
+        "delete",
+        "pods",
+        "-l",
+        labels,
+        "--grace-period=0",
+        "--force",
+    ];
+    kubectl(&kill).unwrap();
+}
+
+#[tokio::test]
+#[ignore = "measures a time: runs alone, by make chaos"]
+async fn after_a_killed_leader_the_next_transaction_comes_within_twenty_seconds() {
+    let play = Play::start("leader-killed").await;
+    let mut times = Vec::new();
+    for moment in [joining(0), joining(1), joining(2)] {
+        play.wait_for(moment).await;
+        kill_pods(&play.operator, "app.kubernetes.io/component=controller");
+        times.push(play.until_next_transaction().await);
+    }
+    eprintln!("leader pod killed, seconds to the next transaction: {times:.1?}");
+    assert!(times.iter().all(|time| *time < BACK_WITHIN), "{times:?}");
+    play.end().await;
+}
+
+#[tokio::test]
+#[ignore = "breaks processes on the node: runs alone, by make chaos"]
+async fn a_leader_frozen_for_longer_than_its_lease_loses_no_window() {
+    let node = Node::of_kind().unwrap();
+    let play = Play::start("leader-frozen").await;
+    for moment in [training(0), committing(1)] {
+        play.wait_for(moment).await;
+        let process = node.process_of(&play.operator, "controller").unwrap();
+        node.sh(&format!("kill -STOP {process}; sleep 25; kill -CONT {process}"))
+            .unwrap();
+    }
+    play.end().await;
+}
+
+#[tokio::test]
+#[ignore = "breaks the network on the node: runs alone, by make chaos"]
+async fn a_leader_cut_from_the_api_server_loses_no_window() {
+    let node = Node::of_kind().unwrap();
+    let play = Play::start("leader-cut").await;
+    let api = kubectl(&["get", "service", "kubernetes", "-o", "jsonpath={.spec.clusterIP}"]).unwrap();
+    for moment in [training(0), committed(1)] {
+        play.wait_for(moment).await;
+        let process = node.process_of(&play.operator, "controller").unwrap();
+        // In the pod's own network: the rule outlives a restart of the container, so it is entered by its namespace.
+        let network = format!("nsenter --net=/proc/self/fd/9 iptables {{}} OUTPUT -d {api} -j DROP");
+        let (cut, mend) = (network.replace("{}", "-I"), network.replace("{}", "-D"));
+        node.sh(&format!("exec 9</proc/{process}/ns/net; {cut}; sleep 30; {mend}"))
+            .unwrap();
+    }
+    play.end().await;
+}
+
+#[tokio::test]
+#[ignore = "upgrades an operator in a window of seconds: runs alone, by make chaos"]
+async fn a_helm_upgrade_in_the_commit_window_loses_no_vote() {
+    let play = Play::start("upgraded").await;
+    for (round, level) in [(0, "debug"), (1, "info")] {
+        play.wait_for(committing(round)).await;
+        let upgraded = std::process::Command::new(e2e::shell::tool("helm"))
+            .args(["upgrade", e2e::site::RELEASE])
+            .arg(e2e::shell::root().join("charts/fl-alliance"))
+            .args([
+                "--namespace",
+                &play.operator,
+                "--reuse-values",
+                "--wait",
+                "--timeout",
+                "2m",
+            ])
+            .args(["--set", &format!("controller.logLevel={level}")])
+            .output()
+            .unwrap();
+        assert!(
+            upgraded.status.success(),
+            "{}",
+            String::from_utf8_lossy(&upgraded.stderr)
+        );
+    }
+    play.end().await;
+}
