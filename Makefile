@@ -6,7 +6,7 @@ export KEEP E2E_CONTEXT E2E_REGISTRY NODE_IMAGE
 export E2E_ARGS ?= $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit contracts fuzz lint generate charts e2e setup cluster images bench clean
+.PHONY: help demo test unit contracts fuzz lint generate charts e2e chaos setup cluster images bench clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -34,6 +34,9 @@ charts: ## helm lint and template
 
 e2e: ## scenarios on a kind cluster (ARGS=name runs those whose name contains it)
 	@hack/test.sh e2e
+
+chaos: ## kill, freeze, cut off and fill up what the operator stands on, on a kind cluster (ARGS=name: those whose name contains it)
+	@hack/test.sh chaos
 
 generate: ## write the committed ABI and CRD files anew
 	@hack/setup.sh && hack/generate.sh

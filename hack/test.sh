@@ -6,6 +6,8 @@
 #   unit       cargo tests of everything but the scenarios
 #   charts     helm lint and template, and what the charts promise
 #   e2e        scenarios on a kind cluster with the images of this checkout
+# and, only when named:
+#   chaos      scenarios that break the node, the API server or the chain under everybody's feet, one after the other
 #
 #   KEEP=1          leaves the cluster up at the end
 #   E2E_ARGS=...    passed to the e2e test binary (a filter, for instance)
@@ -48,6 +50,13 @@ e2e() {
   cargo test --locked --workspace --test scenarios -- --test-threads="${E2E_THREADS:-3}" ${E2E_ARGS:-}
 }
 
+chaos() {
+  hack/images.sh --load
+  eval "$(e2e/cluster/env)"
+  # shellcheck disable=SC2086 # words of their own
+  cargo test --locked --workspace --test scenarios -- --ignored --nocapture --test-threads=1 ${E2E_ARGS:-}
+}
+
 finish() {
   local rc=$?
   trap - EXIT INT TERM
@@ -81,7 +90,7 @@ main() {
   fi
   [ $# -gt 0 ] || set -- "${PARTS[@]}"
   for p in "$@"; do
-    [[ " ${PARTS[*]} " == *" $p "* ]] || die "there is no part '$p': ${PARTS[*]}"
+    [[ " ${PARTS[*]} chaos " == *" $p "* ]] || die "there is no part '$p': ${PARTS[*]} chaos"
   done
   # For a cluster of the user's also what sweeps it at the end.
   [ -z "${E2E_CONTEXT:-}" ] || export IMAGE_WITH=e2e
@@ -89,12 +98,12 @@ main() {
   trap 'exit 130' INT
   trap 'exit 143' TERM
   timed setup "$ROOT/hack/setup.sh"
-  if [[ " $* " == *" e2e "* ]]; then
+  if [[ " $* " =~ " e2e "|" chaos " ]]; then
     CLUSTER_USED=yes
     start_cluster
   fi
   for p in "$@"; do
-    if [ "$p" = e2e ]; then
+    if [ "$p" = e2e ] || [ "$p" = chaos ]; then
       IMAGE_COMPILE_ONLY=1 hack/images.sh # needs no cluster yet
       wait_cluster
     fi
