@@ -12,7 +12,7 @@ use k8s_openapi::{
 use kube::{CustomResource, KubeSchema};
 use protocol::{
     job::{DataFormat, Device},
-    types::{Address, Amount, B256, DefinitionHash, ModelHash, Role, Score},
+    types::{Address, Amount, B256, DefinitionHash, ModelHash, Outcome, Role, Score},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -237,6 +237,10 @@ pub struct FLClientStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::amount")]
     pub claimable: Option<Amount>,
+    /// What `round` will bring if it ends with the votes revealed so far; once it is finished, what its settlement will
+    /// bring. Gone when that is done: then it is part of stake, claimable and totals.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<ExpectedSettlement>,
     /// Role in `round`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::role")]
@@ -263,6 +267,20 @@ pub struct FLClientStatus {
     /// Set once by a reason that only a person can resolve; see the conditions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped: Option<String>,
+}
+
+/// One participant's part in a settlement that is still to come.
+#[derive(JsonSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExpectedSettlement {
+    #[schemars(schema_with = "crate::schema::outcome")]
+    pub outcome: Outcome,
+    /// Credited to `claimable`.
+    #[schemars(schema_with = "crate::schema::amount")]
+    pub reward: Amount,
+    /// Taken from `stake`. A vote that is not revealed yet counts as missing.
+    #[schemars(schema_with = "crate::schema::amount")]
+    pub slash: Amount,
 }
 
 /// Sums over the settled rounds this account took part in.

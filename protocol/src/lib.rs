@@ -18,6 +18,7 @@ mod identity;
 pub mod job;
 pub mod model;
 pub mod money;
+pub mod outlook;
 pub mod pokes;
 pub mod snapshot;
 pub mod split;

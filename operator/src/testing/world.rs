@@ -36,7 +36,7 @@ use crate::{
 pub(crate) const PRIVATE_KEY: &str = "ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
 pub(crate) const START: u64 = 1_800_000_000;
 pub(crate) const CONTRACT: Address = Address::repeat_byte(0x7a);
-pub(super) const STAKE: u128 = 64_000_000_000_000_000_000;
+pub(crate) const STAKE: u128 = 64_000_000_000_000_000_000;
 
 pub(crate) struct World {
     pub(crate) faults: Faults,

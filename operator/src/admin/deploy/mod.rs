@@ -9,7 +9,10 @@ mod plan;
 mod tests;
 mod token;
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use alloy::primitives::{Address, B256, Bytes, TxKind, U256, hex, keccak256};
 use anyhow::{Context, bail, ensure};
@@ -25,7 +28,7 @@ use self::{
 use super::{
     connect::{Connection, KeyArgs, RpcArgs},
     record::{Deployed, Deployment, RecordPlace, parse_config_map},
-    send::Account,
+    send::{Account, Receipt},
 };
 use crate::chain::{ChainError, bindings::manager::FlockTaskManager as Manager};
 
@@ -142,10 +145,13 @@ async fn deploy(args: &DeployArgs, account: &Account, places: &[RecordPlace]) ->
         token::check(chain, token, &[account.address(), plan.owner]).await?;
     }
     args.factory.ensure(account).await?;
+    let mut made = BTreeMap::new();
     for artifact in plan.made() {
-        place(account, &plan, artifact).await?;
+        if let Some(receipt) = place(account, &plan, artifact).await? {
+            made.insert(artifact.address, receipt);
+        }
     }
-    let found = found(chain, &plan).await?;
+    let found = found(chain, &plan, &made).await?;
     // What was written down when the chain could still tell is kept.
     Ok(match recorded {
         Some(before) => Deployment {
@@ -222,11 +228,11 @@ async fn check_chain(chain: &Connection) -> anyhow::Result<()> {
 }
 
 /// Deploys one contract unless it is there; either way its code is verified.
-async fn place(account: &Account, plan: &Plan, artifact: &Artifact) -> anyhow::Result<()> {
+async fn place(account: &Account, plan: &Plan, artifact: &Artifact) -> anyhow::Result<Option<Receipt>> {
     let Artifact { name, address, .. } = artifact;
     if is_there(&account.chain, artifact).await? {
         eprintln!("{name} is there: {address}");
-        return Ok(());
+        return Ok(None);
     }
     let input = [plan.salt.as_slice(), &artifact.creation].concat();
     let sent = account
@@ -237,13 +243,13 @@ async fn place(account: &Account, plan: &Plan, artifact: &Artifact) -> anyhow::R
     match sent {
         Ok(receipt) if there => {
             eprintln!("deployed {name} at {address} in block {}", receipt.block_number);
-            Ok(())
+            Ok(Some(receipt))
         }
         Ok(receipt) => bail!(
             "transaction {} was mined, but {name} is not at {address}: this chain derives addresses in a way of its own",
             receipt.transaction_hash
         ),
-        Err(_) if there => Ok(()),
+        Err(_) if there => Ok(None),
         Err(error) => Err(error).with_context(|| format!("deploying {name}")),
     }
 }
@@ -260,8 +266,8 @@ async fn is_there(chain: &Connection, artifact: &Artifact) -> anyhow::Result<boo
     Ok(!code.is_empty())
 }
 
-/// The plan as it stands on the chain, everything verified.
-async fn found(chain: &Connection, plan: &Plan) -> anyhow::Result<Deployment> {
+/// The plan as it stands on the chain, everything verified. `made`: what this run has deployed.
+async fn found(chain: &Connection, plan: &Plan, made: &BTreeMap<Address, Receipt>) -> anyhow::Result<Deployment> {
     let Plan {
         manager,
         implementation,
@@ -280,7 +286,11 @@ async fn found(chain: &Connection, plan: &Plan) -> anyhow::Result<Deployment> {
         named == implementation.address,
         "the manager names another implementation, {named}"
     );
-    let (transaction, block) = token::origin(chain, manager.address).await;
+    let origin = async |address| match made.get(&address) {
+        Some(receipt) => (Some(receipt.transaction_hash), Some(receipt.block_number.to())),
+        None => token::origin(chain, address).await,
+    };
+    let (transaction, block) = origin(manager.address).await;
     let deployed = |artifact: &Artifact| Deployed {
         address: artifact.address,
         code_hash: artifact.code_hash(),
@@ -295,7 +305,7 @@ async fn found(chain: &Connection, plan: &Plan) -> anyhow::Result<Deployment> {
             block: None,
         },
         TokenPlan::Ours(artifact) => {
-            let (transaction, block) = token::origin(chain, artifact.address).await;
+            let (transaction, block) = origin(artifact.address).await;
             Deployed {
                 transaction,
                 block,

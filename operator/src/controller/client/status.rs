@@ -4,14 +4,16 @@
 use crds::{
     Condition, FLClient, FLClientStatus, Time,
     conditions::{self, ConditionStatus, NewCondition, reason, types},
-    flclient::ClientTotals,
+    flclient::{ClientTotals, ExpectedSettlement},
     names, rfc3339,
 };
 use protocol::{
     action::{Action, ClientStep, Decision, StopReason},
     client::JobState,
     job::{Step, StepResult},
-    types::{Phase, Timestamp},
+    outlook,
+    snapshot::TaskSnapshot,
+    types::{Address, Phase, Timestamp},
 };
 
 use super::{
@@ -51,6 +53,7 @@ pub(super) fn following(
         address: Some(address),
         stake: account.map(|account| account.stake_left),
         claimable: account.map(|account| account.claimable),
+        expected: expected(snapshot, address),
         role: snapshot.participant(address).map(|us| us.role),
         step: Some(decision.step.as_str().to_owned()),
         round: Some(snapshot.round.round.0),
@@ -77,6 +80,17 @@ pub(super) fn following(
     at_risk(&mut set, observed, duty, trouble);
     ready(&mut set, observed, decision, duty, trouble, stop.is_some());
     status
+}
+
+/// What the contract would do to this account's money if the round ended now.
+fn expected(snapshot: &TaskSnapshot, address: Address) -> Option<ExpectedSettlement> {
+    let outlook = outlook::of(snapshot)?;
+    let (slash, reward) = outlook.of(snapshot, address)?;
+    Some(ExpectedSettlement {
+        outcome: outlook.outcome,
+        reward,
+        slash,
+    })
 }
 
 /// What only a person can resolve.

@@ -1,12 +1,13 @@
 use crds::conditions::{reason, types};
 use protocol::{
     job::Step,
-    types::{Amount, Phase, Role, Score, Timestamp},
+    snapshot::RevealedVote,
+    types::{Amount, Outcome, Phase, Role, Score, Timestamp},
 };
 
 use crate::{
     cluster::FINALIZER,
-    testing::{START, World, checked, model, trained, voted},
+    testing::{STAKE, START, World, checked, model, trained, voted},
 };
 
 #[tokio::test]
@@ -122,6 +123,46 @@ async fn a_voter_commits_publishes_and_reveals_what_it_stored() {
         .edit(|state| state.now.participant(world.address).unwrap().vote.unwrap());
     assert_eq!((vote.hash, vote.score), (model(0x77), Score::For));
     assert_eq!(world.status().last_vote.unwrap().aggregate, model(0x77));
+}
+
+#[tokio::test]
+async fn what_the_round_will_bring_is_shown_from_the_first_reveal_until_it_is_settled() {
+    let world = World::drawn(Role::Voter);
+    world.open_commit();
+    world.reconcile().await.unwrap();
+    world.succeed(Step::Vote, voted(model(0x77), Score::For));
+    world.reconcile().await.unwrap();
+    assert_eq!(world.status().expected, None);
+
+    let expected = || world.status().expected.map(|e| (e.outcome, e.reward, e.slash));
+    world.open_reveal();
+    world.reconcile().await.unwrap();
+    assert_eq!(expected(), Some((Outcome::Inconclusive, Amount::ZERO, Amount::ZERO)));
+    // One more of three makes a majority. The pot is a fifth of the pool and of the silent voter's slash (a twentieth of
+    // its stake, less the bonus of a tenth), and goes to four.
+    let others_vote = |hash| {
+        world.chain.edit(|state| {
+            let vote = state.now.participant(world.address).unwrap().vote.unwrap();
+            let others = state.now.participants.iter_mut().filter(|p| p.role == Role::Voter);
+            for (k, other) in others.filter(|p| p.account != world.address).enumerate() {
+                other.vote = (k == 0 || hash != vote.hash).then_some(RevealedVote { hash, ..vote });
+            }
+        });
+    };
+    others_vote(model(0x77));
+    world.reconcile().await.unwrap();
+    let reward = Amount::from((1_000 + STAKE / 20 * 9 / 10) / 5 / 4);
+    assert_eq!(expected(), Some((Outcome::Accepted, reward, Amount::ZERO)));
+    // Two against one, and the one is ours.
+    others_vote(model(0x78));
+    world.reconcile().await.unwrap();
+    assert_eq!(
+        expected(),
+        Some((Outcome::Accepted, Amount::ZERO, Amount::from(STAKE / 20)))
+    );
+    world.next_round();
+    world.reconcile().await.unwrap();
+    assert_eq!(expected(), None);
 }
 
 #[tokio::test]
