@@ -71,6 +71,8 @@ library Books {
         bool ended;
         bool pruned;
         uint256 pool;
+        uint256 stakes; // of everybody
+        uint256 credits;
         uint256 donated;
         mapping(address => bool) allowed;
         mapping(address => bool) member;

@@ -76,8 +76,8 @@ abstract contract Creation is Deeds {
         bytes32 salt = bytes32(epoch + 1);
         address predicted = manager.predictTask(creator(), salt);
         IFlockTask.TaskParameters memory p = someParameters(seed);
-        vm.assertTrue(createAs(creator(), salt, p), "createTask");
-        vm.assertEq(manager.taskOf(creator(), salt), predicted, "the task of this salt");
+        holds(createAs(creator(), salt, p), "createTask");
+        same(manager.taskOf(creator(), salt), predicted, "the task of this salt");
         note(Seen.TaskCreated);
         ++epoch;
         task = IFlockTask(predicted);
@@ -130,14 +130,14 @@ abstract contract Creation is Deeds {
             ok = send(a, address(task), abi.encodeCall(IInitialise.initialize, (a, p)));
         }
         if (how != 4) ok = createAs(a, salt, p);
-        vm.assertTrue(!ok, "a creation that has to fail");
+        holds(!ok, "a creation that has to fail");
         note(Seen.CreationRefused);
     }
 
     function doPrune(address a, uint256 which) internal {
         bool expected = which != 0 && bookOf(which).ended && !bookOf(which).pruned;
         bool ok = send(a, address(manager), abi.encodeCall(IFlockTaskManager.pruneTask, (address(_tasks[which]))));
-        vm.assertEq(ok, expected, "pruneTask");
+        same(ok, expected, "pruneTask");
         if (!ok) return;
         bookOf(which).pruned = true;
         note(Seen.Pruned);
@@ -154,9 +154,9 @@ abstract contract Creation is Deeds {
         ];
         uint256 i = what % 5;
         bool ok = send(a, i == 4 ? address(task) : address(manager), onManager[i]);
-        if (moody) return vm.assertTrue(!ok, "a stranger as owner");
+        if (moody) return holds(!ok, "a stranger as owner");
         ok = ok || send(a, address(token), abi.encodeCall(token.mint, (a, 1)));
-        vm.assertTrue(!ok, "a stranger as owner");
+        holds(!ok, "a stranger as owner");
     }
 
     /// What the manager lists as active is what was created and not pruned.
@@ -164,9 +164,9 @@ abstract contract Creation is Deeds {
         uint256 active;
         for (uint256 i = 1; i <= epoch; ++i) {
             if (!bookOf(i).pruned) ++active;
-            vm.assertTrue(manager.isTask(address(_tasks[i])), "registered for good");
+            holds(manager.isTask(address(_tasks[i])), "registered for good");
         }
-        vm.assertEq(manager.activeTasks(), active, "active tasks");
-        vm.assertEq(manager.getTasks().length, active, "listed tasks");
+        same(manager.activeTasks(), active, "active tasks");
+        same(manager.getTasks().length, active, "listed tasks");
     }
 }

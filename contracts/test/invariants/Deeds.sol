@@ -17,18 +17,15 @@ abstract contract Deeds is Ledger {
 
     function send(address from, address to, bytes memory data) internal returns (bool ok) {
         bytes memory answer;
+        touch(from);
         vm.prank(from);
         (ok, answer) = to.call(data);
         note(ok ? Seen.CallAccepted : Seen.CallRefused);
         if (ok) return true;
-        vm.assertGe(answer.length, 4, "refused without a reason");
+        holds(answer.length >= 4, "refused without a reason");
         bytes4 reason = bytes4(answer);
-        vm.assertTrue(reason != 0x4e487b71, "a panic");
-        vm.assertTrue(reason != 0x08c379a0, "a string instead of a custom error");
-    }
-
-    function must(bool ok, bool expected, string memory what) private pure {
-        if (ok != expected) vm.assertEq(ok, expected, what);
+        holds(reason != 0x4e487b71, "a panic");
+        holds(reason != 0x08c379a0, "a string instead of a custom error");
     }
 
     function mood() internal view returns (MoodyToken.Mood) {
@@ -64,9 +61,10 @@ abstract contract Deeds is Ledger {
         if (b.removed[a]) note(Seen.RemovedRefused);
         give(a, amount, address(task));
         bool ok = send(a, address(task), abi.encodeCall(IFlockTask.stake, (amount)));
-        must(ok, expected, "stake");
+        same(ok, expected, "stake");
         if (ok) {
             b.staked[a] += amount;
+            b.stakes += amount;
             b.paidIn[a] += amount;
             if (!b.member[a]) ++b.members;
             b.member[a] = true;
@@ -80,7 +78,7 @@ abstract contract Deeds is Ledger {
         bool expected = !book().ended && amount != 0 && pulls();
         give(a, amount, address(task));
         bool ok = send(a, address(task), abi.encodeCall(IFlockTask.fundRewardPool, (amount)));
-        must(ok, expected, "fundRewardPool");
+        same(ok, expected, "fundRewardPool");
         if (ok) book().pool += amount;
         afterTransfer(ok);
     }
@@ -100,9 +98,11 @@ abstract contract Deeds is Ledger {
         bool expected = b.ended && due != 0 && pays();
         uint256 held = token.balanceOf(address(task));
         bool ok = send(a, address(task), abi.encodeCall(IFlockTask.claimRewards, ()));
-        must(ok, expected, "claimRewards");
+        same(ok, expected, "claimRewards");
         if (ok) {
-            vm.assertEq(held - token.balanceOf(address(task)), due, "the claim is stake left plus credits");
+            same(held - token.balanceOf(address(task)), due, "the claim is stake left plus credits");
+            b.stakes -= b.staked[a];
+            b.credits -= b.credited[a];
             b.staked[a] = 0;
             b.credited[a] = 0;
             b.paidOut[a] += due;
@@ -116,9 +116,9 @@ abstract contract Deeds is Ledger {
         bool expected = a == creator() && b.ended && b.pool != 0 && pays();
         uint256 held = token.balanceOf(address(task));
         bool ok = send(a, address(task), abi.encodeCall(IFlockTask.withdrawRemainder, ()));
-        must(ok, expected, "withdrawRemainder");
+        same(ok, expected, "withdrawRemainder");
         if (ok) {
-            vm.assertEq(held - token.balanceOf(address(task)), b.pool, "the remainder is the pool");
+            same(held - token.balanceOf(address(task)), b.pool, "the remainder is the pool");
             b.pool = 0;
             note(Seen.Remainder);
         }
@@ -147,7 +147,7 @@ abstract contract Deeds is Ledger {
         bool expected = mayJoin(a, round);
         if (book().removed[a]) note(Seen.RemovedRefused);
         bool ok = send(a, address(task), abi.encodeCall(IFlockTask.joinRound, (round, 1)));
-        must(ok, expected, "joinRound");
+        same(ok, expected, "joinRound");
         if (ok) bookJoin(a);
     }
 
@@ -159,7 +159,7 @@ abstract contract Deeds is Ledger {
         if (r.seedBlock != 0) due = r.drawnAt == 0 && block.number > r.seedBlock;
         bool expected = !b.ended && round == b.round && due;
         bool ok = send(a, address(task), abi.encodeCall(IFlockTask.selectRoundParticipants, (round)));
-        must(ok, expected, "selectRoundParticipants");
+        same(ok, expected, "selectRoundParticipants");
         if (ok) observe(a);
     }
 
@@ -169,7 +169,7 @@ abstract contract Deeds is Ledger {
         bool expected = round == book().round && phase() == IFlockTask.Phase.Propose && p.taken && p.proposer
             && p.contribution == 0 && digest == r.drawDigest && hash != 0 && hash != r.start;
         bool ok = send(a, address(task), abi.encodeCall(IFlockTask.contribute, (round, digest, hash)));
-        must(ok, expected, "contribute");
+        same(ok, expected, "contribute");
         if (!ok) return;
         p.contribution = hash;
         r.mask |= 1 << p.seat;
@@ -189,7 +189,7 @@ abstract contract Deeds is Ledger {
         bool expected = round == book().round && phase() == IFlockTask.Phase.Commit && p.taken && !p.proposer
             && p.commitment == 0 && digest == r.digest && commitment != 0;
         bool ok = send(a, address(task), abi.encodeCall(IFlockTask.commitVote, (round, digest, commitment)));
-        must(ok, expected, "commitVote");
+        same(ok, expected, "commitVote");
         if (!ok) return;
         p.commitment = commitment;
         p.order = ++r.commits;
@@ -210,7 +210,7 @@ abstract contract Deeds is Ledger {
             && p.commitment == commitmentOf(a, v) && sound(r, v);
         bool ok =
             send(a, address(task), abi.encodeCall(IFlockTask.revealVote, (round, v.hash, v.score, v.mask, v.salt)));
-        must(ok, expected, "revealVote");
+        same(ok, expected, "revealVote");
         if (!ok) return;
         p.revealed = true;
         p.vote = v;
@@ -220,14 +220,14 @@ abstract contract Deeds is Ledger {
     function doFinish(address a, uint256 round) internal {
         bool expected = round == book().round && phase() == IFlockTask.Phase.Finish;
         bool ok = send(a, address(task), abi.encodeCall(IFlockTask.finishRound, (round)));
-        must(ok, expected, "finishRound");
+        same(ok, expected, "finishRound");
         if (ok) observe(a);
     }
 
     function doSlash(address a, uint256 round) internal {
         bool expected = round == book().round && phase() == IFlockTask.Phase.Settle;
         bool ok = send(a, address(task), abi.encodeCall(IFlockTask.slash, (round)));
-        must(ok, expected, "slash");
+        same(ok, expected, "slash");
         if (ok) observe(a);
     }
 
@@ -239,12 +239,12 @@ abstract contract Deeds is Ledger {
         IFlockTask.Phase p = phase();
         uint256 round = b.round;
         bool ok = send(a, address(task), abi.encodeCall(IFlockTask.terminate, ()));
-        must(ok, expected, "terminate");
+        same(ok, expected, "terminate");
         if (!ok) return;
         observe(a);
         bool settles = p == IFlockTask.Phase.Finish || p == IFlockTask.Phase.Settle;
-        vm.assertEq(b.round, settles ? round + 1 : round, "a round that is over is settled, any other is not");
-        vm.assertTrue(b.ended, "terminated");
+        same(b.round, settles ? round + 1 : round, "a round that is over is settled, any other is not");
+        holds(b.ended, "terminated");
         note(settles ? Seen.TerminatedAfterSettling : Seen.TerminatedVoid);
     }
 
@@ -253,11 +253,11 @@ abstract contract Deeds is Ledger {
         bool expected = a == Ownable(address(manager)).owner() && !b.ended;
         bool closed = running().seedBlock != 0;
         bool ok = send(a, address(manager), abi.encodeCall(manager.finishTask, (address(task))));
-        must(ok, expected, "finishTask");
+        same(ok, expected, "finishTask");
         if (!ok) return;
         if (closed) b.finishRequested = true;
         observe(a);
-        vm.assertEq(b.ended, !closed, "ended at once, but only before the roster closed");
+        same(b.ended, !closed, "ended at once, but only before the roster closed");
         if (b.ended) {
             b.pruned = true;
             note(Seen.FinishedAtOnce);
@@ -283,10 +283,10 @@ abstract contract Deeds is Ledger {
         bool guarded = what == IFlockTask.stake.selector || what == IFlockTask.claimRewards.selector
             || what == IFlockTask.slash.selector || what == IFlockTask.terminate.selector
             || what == IFlockTask.fundRewardPool.selector || what == IFlockTask.withdrawRemainder.selector;
-        if (guarded) vm.assertTrue(!t.succeeded(), "re-entered a function that moves money");
+        if (guarded) holds(!t.succeeded(), "re-entered a function that moves money");
         if (what == IFlockTask.joinRound.selector) {
             bool expected = armed.task == address(task) && mayJoin(address(t), armed.round);
-            must(t.succeeded(), expected, "joinRound in the middle of a transfer");
+            same(t.succeeded(), expected, "joinRound in the middle of a transfer");
             if (t.succeeded()) bookJoin(address(t));
         }
         if (t.succeeded()) observe(address(t));

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {Cheats} from "../support/Cheats.sol";
+import {Checks} from "./Checks.sol";
 
 /// How often a history came to each place worth coming to. An invariant that never saw a rejected round says nothing about one.
-abstract contract Figures is Cheats {
+abstract contract Figures is Checks {
     enum Seen {
         CallAccepted,
         CallRefused,

@@ -20,42 +20,42 @@ contract Handler is Play {
 
     // --- single calls ---
 
-    function stake(uint256 seed) external {
+    function stake(uint256 seed) external deed {
         doStake(anybody(seed), luck(seed, "odd") % 8 == 0 ? luck(seed, "amount") % 3 : someStake(seed));
     }
 
-    function fund(uint256 seed) external {
+    function fund(uint256 seed) external deed {
         doFund(anybody(seed), luck(seed, "amount") % (4 * book().terms.entry));
     }
 
-    function donate(uint256 seed) external {
+    function donate(uint256 seed) external deed {
         doDonate(anybody(seed), luck(seed, "amount") % 1e18);
     }
 
-    function claim(uint256 seed) external {
+    function claim(uint256 seed) external deed {
         doClaim(anybody(seed));
     }
 
-    function withdraw(uint256 seed) external {
+    function withdraw(uint256 seed) external deed {
         doWithdraw(luck(seed, "who") % 4 == 0 ? anybody(seed) : creator());
     }
 
-    function join(uint256 seed) external {
+    function join(uint256 seed) external deed {
         doJoin(anybody(seed), someRound(seed));
     }
 
-    function select(uint256 seed) external {
+    function select(uint256 seed) external deed {
         doSelect(anybody(seed), someRound(seed));
     }
 
-    function contribute(uint256 seed) external {
+    function contribute(uint256 seed) external deed {
         bytes32 digest = luck(seed, "stale") % 8 == 0 ? running().start : running().drawDigest;
         bytes32 hash = keccak256(abi.encode(luck(seed, "hash") % 5));
         if (luck(seed, "bad hash") % 8 == 0) hash = luck(seed, "which") % 2 == 0 ? bytes32(0) : running().start;
         doContribute(seated(seed), someRound(seed), digest, hash);
     }
 
-    function commit(uint256 seed) external {
+    function commit(uint256 seed) external deed {
         address a = seated(seed);
         Books.Vote memory v = anyVote(seed, a);
         bytes32 digest = luck(seed, "stale") % 8 == 0 ? running().drawDigest : running().digest;
@@ -66,7 +66,7 @@ contract Handler is Play {
         doCommit(a, someRound(seed), digest, c, v);
     }
 
-    function reveal(uint256 seed) external {
+    function reveal(uint256 seed) external deed {
         address a = seated(seed);
         uint256 trick = luck(seed, "trick") % 8;
         Books.Vote memory v = running().places[a].intended;
@@ -76,15 +76,15 @@ contract Handler is Play {
         doReveal(a, someRound(seed), v);
     }
 
-    function finish(uint256 seed) external {
+    function finish(uint256 seed) external deed {
         doFinish(anybody(seed), someRound(seed));
     }
 
-    function slash(uint256 seed) external {
+    function slash(uint256 seed) external deed {
         doSlash(anybody(seed), someRound(seed));
     }
 
-    function terminate(uint256 seed) external {
+    function terminate(uint256 seed) external deed {
         uint256 until = book().lastSettledAt + book().terms.stall;
         uint256 when = luck(seed, "when") % 24;
         // At the very second, one before, or (mostly) just now.
@@ -92,39 +92,39 @@ contract Handler is Play {
         doTerminate(anybody(seed));
     }
 
-    function finishTask(uint256 seed) external {
+    function finishTask(uint256 seed) external deed {
         doFinishTask(luck(seed, "really") % 3 == 0 ? owner : anybody(seed));
     }
 
-    function allow(uint256 seed) external {
+    function allow(uint256 seed) external deed {
         address[] memory list = new address[](1);
         list[0] = anybody(seed);
         address a = luck(seed, "caller") % 4 == 0 ? anybody(luck(seed, "who")) : creator();
         bool ok = send(a, address(task), abi.encodeCall(IFlockTask.allowParticipants, (list)));
-        vm.assertEq(ok, a == creator() && book().terms.allowList, "allowParticipants");
+        same(ok, a == creator() && book().terms.allowList, "allowParticipants");
         if (ok) book().allowed[list[0]] = true;
     }
 
-    function describe(uint256 seed) external {
+    function describe(uint256 seed) external deed {
         bytes memory text = new bytes(luck(seed, "length") % 2048);
         bool ok = send(anybody(seed), address(task), abi.encodeCall(IFlockTask.setNodeMetadata, (string(text))));
-        vm.assertEq(ok, text.length <= 1024, "setNodeMetadata");
+        same(ok, text.length <= 1024, "setNodeMetadata");
     }
 
-    function create(uint256 seed) external {
+    function create(uint256 seed) external deed {
         createBadly(seed);
     }
 
-    function prune(uint256 seed) external {
+    function prune(uint256 seed) external deed {
         doPrune(anybody(seed), luck(seed, "epoch") % (epoch + 1));
     }
 
-    function administrate(uint256 seed) external {
+    function administrate(uint256 seed) external deed {
         takeOver(anybody(seed), luck(seed, "what"));
     }
 
     /// The token's next moods, and what it calls in the middle of a transfer.
-    function upset(uint256 seed) external {
+    function upset(uint256 seed) external deed {
         if (!moody) return;
         MoodyToken t = MoodyToken(address(token));
         uint256 how = luck(seed, "mood") % 12;
@@ -154,12 +154,12 @@ contract Handler is Play {
 
     // --- time ---
 
-    function wait(uint256 seed) external {
+    function wait(uint256 seed) external deed {
         vm.warp(block.timestamp + luck(seed, "seconds") % 40);
         vm.roll(block.number + luck(seed, "blocks") % 12);
     }
 
-    function waitLong(uint256 seed) external {
+    function waitLong(uint256 seed) external deed {
         if (luck(seed, "really") % 4 != 0) return; // or few rounds would see anything but their deadlines
         vm.warp(block.timestamp + luck(seed, "seconds") % (book().terms.stall / 2));
         vm.roll(block.number + luck(seed, "blocks") % 400);
@@ -167,31 +167,31 @@ contract Handler is Play {
 
     // --- whole steps ---
 
-    function everybodyAgrees(uint256 seed) external {
+    function everybodyAgrees(uint256 seed) external deed {
         play(seed, Camp.Honest);
     }
 
-    function everybodyObjects(uint256 seed) external {
+    function everybodyObjects(uint256 seed) external deed {
         play(seed, Camp.Objecting);
     }
 
-    function scoresDiffer(uint256 seed) external {
+    function scoresDiffer(uint256 seed) external deed {
         play(seed, Camp.Torn);
     }
 
-    function groupsDiffer(uint256 seed) external {
+    function groupsDiffer(uint256 seed) external deed {
         play(seed, Camp.Split);
     }
 
-    function someAreLazy(uint256 seed) external {
+    function someAreLazy(uint256 seed) external deed {
         play(seed, Camp.Lazy);
     }
 
-    function nobodyFindsAModel(uint256 seed) external {
+    function nobodyFindsAModel(uint256 seed) external deed {
         play(seed, Camp.Empty);
     }
 
-    function hardlyAnybodyActs(uint256 seed) external {
+    function hardlyAnybodyActs(uint256 seed) external deed {
         play(seed, Camp.Absent);
     }
 }

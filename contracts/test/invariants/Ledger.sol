@@ -19,6 +19,22 @@ abstract contract Ledger is Figures {
     uint256 internal epoch;
     mapping(uint256 epoch => Books.Task) private _books;
 
+    // Whose money the last deed can have moved: looking at everybody after every call would be most of the work.
+    address[] private _touched;
+    bool private _everybodyTouched;
+
+    modifier deed() {
+        delete _touched;
+        _everybodyTouched = false;
+        _;
+    }
+
+    function touch(address a) internal {
+        if (_everybodyTouched) return;
+        if (_touched.length == 3) _everybodyTouched = true;
+        else _touched.push(a);
+    }
+
     function book() internal view returns (Books.Task storage) {
         return _books[epoch];
     }
@@ -73,6 +89,7 @@ abstract contract Ledger is Figures {
 
     /// Books a draw, a decision, a settlement or an end that the last call brought about; `caller` gets the bonus.
     function observe(address caller) internal {
+        _everybodyTouched = true;
         Books.Task storage b = book();
         (IFlockTask.TaskState memory t, IFlockTask.RoundState memory s, IFlockTask.ParticipantState[] memory list,) =
             task.snapshot(b.round, new address[](0));
@@ -85,13 +102,13 @@ abstract contract Ledger is Figures {
     }
 
     function closedOrReset(Books.Round storage r, uint256 seedBlock) private {
-        vm.assertEq(seedBlock, block.number + 4, "the seed block is four blocks ahead");
+        same(seedBlock, block.number + 4, "the seed block is four blocks ahead");
         if (r.seedBlock == 0) {
             bool due = block.timestamp >= r.joinDeadline && r.roster.length >= book().terms.min;
-            vm.assertTrue(due || r.roster.length == book().terms.max, "the roster closed too early");
+            holds(due || r.roster.length == book().terms.max, "the roster closed too early");
             note(Seen.DrawFixed);
         } else {
-            vm.assertTrue(block.number > r.seedBlock + 256, "a seed is replaced only once its hash is gone");
+            holds(block.number > r.seedBlock + 256, "a seed is replaced only once its hash is gone");
             note(Seen.DrawReset);
         }
         r.seedBlock = seedBlock;
@@ -101,19 +118,19 @@ abstract contract Ledger is Figures {
         private
     {
         uint256 n = r.roster.length;
-        vm.assertTrue(block.number > r.seedBlock, "drawn after the seed block");
-        vm.assertEq(list.length, n, "the drawn are those who joined");
+        holds(block.number > r.seedBlock, "drawn after the seed block");
+        same(list.length, n, "the drawn are those who joined");
         uint256 proposers = n * book().terms.rate / 1e18;
         if (proposers < 1) proposers = 1;
         if (proposers > n - 1) proposers = n - 1;
-        vm.assertEq(s.proposers, proposers, "number of proposers");
+        same(s.proposers, proposers, "number of proposers");
         for (uint256 k = 0; k < n; ++k) {
             Books.Place storage place = r.places[list[k].account];
-            vm.assertTrue(place.taken && place.seat == type(uint256).max, "everybody who joined, once");
+            holds(place.taken && place.seat == type(uint256).max, "everybody who joined, once");
             place.seat = k;
             place.proposer = k < proposers;
-            vm.assertTrue((list[k].role == IFlockTask.Role.Proposer) == place.proposer, "role");
-            vm.assertEq(list[k].stake, place.stake, "the stake of the round");
+            holds((list[k].role == IFlockTask.Role.Proposer) == place.proposer, "role");
+            same(list[k].stake, place.stake, "the stake of the round");
             r.roster[k] = list[k].account;
         }
         r.drawnAt = block.timestamp;
@@ -144,14 +161,14 @@ abstract contract Ledger is Figures {
         Rules.Part[] memory list = parts(r);
         Rules.Decision memory d = Rules.decide(list, book().terms.quorum);
         r.decision = d;
-        vm.assertEq(uint256(s.outcome), uint256(d.outcome), "outcome");
-        vm.assertEq(s.popularHash, d.hash, "popular hash");
-        vm.assertEq(s.popularMask, d.mask, "popular mask");
-        vm.assertEq(s.voteScore, d.score, "vote score");
-        vm.assertEq(s.nextHash, next(r), "next model");
+        same(uint256(s.outcome), uint256(d.outcome), "outcome");
+        same(s.popularHash, d.hash, "popular hash");
+        same(s.popularMask, d.mask, "popular mask");
+        same(s.voteScore, d.score, "vote score");
+        same(s.nextHash, next(r), "next model");
         for (uint256 k = 0; k < list.length && !s.settled; ++k) {
             bool bad = Rules.judge(d, list[k]) == -1;
-            vm.assertEq(task.canBeSlashed(book().round, list[k].account), bad, "canBeSlashed");
+            same(task.canBeSlashed(book().round, list[k].account), bad, "canBeSlashed");
         }
         note(Seen(uint256(Seen.AcceptedRound) + uint256(d.outcome) - uint256(IFlockTask.Outcome.Accepted)));
         if (d.contested) note(Seen.GroupsOfEqualStake);
@@ -169,24 +186,26 @@ abstract contract Ledger is Figures {
         IFlockTask.ParticipantState[] memory list
     ) private {
         Books.Task storage b = book();
-        vm.assertTrue(r.finished && r.decision.outcome != IFlockTask.Outcome.Void, "only a decided round is settled");
+        holds(r.finished && r.decision.outcome != IFlockTask.Outcome.Void, "only a decided round is settled");
         Rules.Part[] memory people = parts(r);
         Rules.Money memory m = Rules.settle(
             Rules.Terms(b.pool, b.terms.rounds, b.round, b.terms.slashed, b.terms.bonus), r.decision, people
         );
-        vm.assertEq(s.slashedTotal, m.slashedTotal, "slashed in all");
-        vm.assertEq(s.bonus, m.bonus, "bonus");
-        vm.assertEq(s.pot, m.pot, "pot");
-        vm.assertEq(s.rewardedTotal, m.rewardedTotal, "rewarded in all");
-        vm.assertEq(s.slashCaller, caller, "who settled");
-        vm.assertTrue(m.rewardedTotal <= m.pot, "no more than the pot is paid");
+        same(s.slashedTotal, m.slashedTotal, "slashed in all");
+        same(s.bonus, m.bonus, "bonus");
+        same(s.pot, m.pot, "pot");
+        same(s.rewardedTotal, m.rewardedTotal, "rewarded in all");
+        same(s.slashCaller, caller, "who settled");
+        holds(m.rewardedTotal <= m.pot, "no more than the pot is paid");
         b.pool = m.pool;
+        b.stakes -= m.slashedTotal;
+        b.credits += m.bonus + m.rewardedTotal;
         b.credited[caller] += m.bonus;
         b.earned[caller] += m.bonus;
         for (uint256 k = 0; k < people.length; ++k) {
-            vm.assertEq(list[k].account, people[k].account, "seat");
-            vm.assertEq(list[k].slashed, m.slashed[k], "slash");
-            vm.assertEq(list[k].rewarded, m.rewarded[k], "reward");
+            same(list[k].account, people[k].account, "seat");
+            same(list[k].slashed, m.slashed[k], "slash");
+            same(list[k].rewarded, m.rewarded[k], "reward");
             pay(b, people[k].account, m.slashed[k], m.rewarded[k]);
         }
         count(r, caller, m, people);
@@ -208,7 +227,7 @@ abstract contract Ledger is Figures {
         b.credited[a] += rewarded;
         b.earned[a] += rewarded;
         if (slashed == 0 || b.staked[a] >= b.terms.threshold) return;
-        vm.assertTrue(!b.removed[a], "removed twice");
+        holds(!b.removed[a], "removed twice");
         b.removed[a] = true;
         note(Seen.Removal);
     }
@@ -232,43 +251,62 @@ abstract contract Ledger is Figures {
 
     // --- after every call ---
 
-    /// The accounting identity, everybody's money to the unit, and every latch and clock of the running round.
+    /// The accounting identity, the money of whom the last deed can have touched to the unit, every latch and clock of the round.
     function check() external view {
+        compare(_everybodyTouched ? everyone : _touched);
+    }
+
+    function checkEverybody() external view {
         Books.Task storage b = book();
-        Books.Round storage r = running();
-        (IFlockTask.TaskState memory t, IFlockTask.RoundState memory s,, IFlockTask.AccountState[] memory list) =
-            task.snapshot(b.round, everyone);
         uint256 stakes;
         uint256 credits;
+        for (uint256 i = 0; i < everyone.length; ++i) {
+            stakes += b.staked[everyone[i]];
+            credits += b.credited[everyone[i]];
+        }
+        same(b.stakes, stakes, "sum of stakes");
+        same(b.credits, credits, "sum of credits");
+        compare(everyone);
+    }
+
+    function compare(address[] memory who) private view {
+        Books.Task storage b = book();
+        (IFlockTask.TaskState memory t, IFlockTask.RoundState memory s,, IFlockTask.AccountState[] memory list) =
+            task.snapshot(b.round, who);
         for (uint256 i = 0; i < list.length; ++i) {
-            address a = everyone[i];
-            stakes += b.staked[a];
-            credits += b.credited[a];
-            vm.assertEq(list[i].stakeLeft, b.staked[a], "stake left");
-            vm.assertEq(list[i].claimable, b.credited[a], "claimable");
-            vm.assertEq(list[i].removed, b.removed[a], "removed for good");
-            vm.assertEq(list[i].claimed, b.paidOut[a] != 0, "claimed");
-            vm.assertEq(
+            address a = who[i];
+            same(list[i].stakeLeft, b.staked[a], "stake left");
+            same(list[i].claimable, b.credited[a], "claimable");
+            same(list[i].removed, b.removed[a], "removed for good");
+            same(list[i].claimed, b.paidOut[a] != 0, "claimed");
+            same(
                 b.paidOut[a] + b.staked[a] + b.credited[a] + b.lost[a],
                 b.paidIn[a] + b.earned[a],
                 "nobody takes out more than stake plus rewards less slashes"
             );
         }
-        vm.assertEq(t.totalStakes, stakes, "sum of stakes");
-        vm.assertEq(t.totalClaimable, credits, "sum of credits");
-        vm.assertEq(t.rewardPool, b.pool, "pool");
+        same(t.totalStakes, b.stakes, "all stakes");
+        same(t.totalClaimable, b.credits, "all credits");
+        same(t.rewardPool, b.pool, "pool");
         uint256 accounted = uint256(t.totalStakes) + t.totalClaimable + t.rewardPool;
-        vm.assertEq(token.balanceOf(address(task)), accounted + b.donated, "balance = accounted + donations");
-        vm.assertEq(t.currentRound, b.round, "round");
-        vm.assertEq(uint256(t.phase), uint256(phase()), "phase");
-        vm.assertEq(t.finishRequested, b.finishRequested, "finish requested");
-        vm.assertEq(t.participants, b.members, "accounts that ever staked");
-        vm.assertEq(t.lastSettledAt, b.lastSettledAt, "last settlement");
-        vm.assertEq(s.startModelHash, r.start, "start model");
-        vm.assertEq(s.joinDeadline, r.joinDeadline, "join deadline");
-        vm.assertEq(s.joined, r.roster.length, "joined");
-        vm.assertEq(s.committed, r.commits, "committed");
-        vm.assertEq(s.revealed, r.reveals, "revealed");
-        vm.assertEq(s.roundDigest, r.digest, "digest");
+        same(token.balanceOf(address(task)), accounted + b.donated, "balance = accounted + donations");
+        same(uint256(t.phase), uint256(phase()), "phase");
+        same(t.finishRequested, b.finishRequested, "finish requested");
+        same(t.participants, b.members, "accounts that ever staked");
+        same(t.lastSettledAt, b.lastSettledAt, "last settlement");
+        compareRound(t, s, running());
+    }
+
+    function compareRound(IFlockTask.TaskState memory t, IFlockTask.RoundState memory s, Books.Round storage r)
+        private
+        view
+    {
+        same(t.currentRound, book().round, "round");
+        same(s.startModelHash, r.start, "start model");
+        same(s.joinDeadline, r.joinDeadline, "join deadline");
+        same(s.joined, r.roster.length, "joined");
+        same(s.committed, r.commits, "committed");
+        same(s.revealed, r.reveals, "revealed");
+        same(s.roundDigest, r.digest, "digest");
     }
 }

@@ -200,9 +200,9 @@ abstract contract Play is Creation {
             doTerminate(keeper());
             ++calls;
         }
-        vm.assertTrue(book().ended, "a stranger ends any task");
+        holds(book().ended, "a stranger ends any task");
         // Two steps of a draw (once more if its seed aged out meanwhile), finish, slash, terminate.
-        vm.assertLt(calls, 7, "in a bounded number of calls");
+        holds(calls < 7, "in a bounded number of calls");
         note(Seen.LeftToStrangers);
     }
 
@@ -213,7 +213,7 @@ abstract contract Play is Creation {
             MoodyToken(address(token)).be(MoodyToken.Mood.Calm);
             claims(seed);
         }
-        vm.assertEq(token.balanceOf(address(task)), book().donated, "nothing is locked");
+        same(token.balanceOf(address(task)), book().donated, "nothing is locked");
         if (luck(seed, "prune") % 2 == 0) doPrune(anybody(seed), epoch);
         open(seed);
     }
