@@ -21,6 +21,8 @@ interface Vm {
     function warp(uint256 timestamp) external;
     function roll(uint256 number) external;
     function chainId(uint256 id) external;
+    function snapshotState() external returns (uint256 id);
+    function revertToState(uint256 id) external returns (bool);
     function setBlockhash(uint256 number, bytes32 hash) external;
     function prank(address sender) external;
     function deal(address account, uint256 balance) external;
