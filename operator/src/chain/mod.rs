@@ -41,7 +41,7 @@ pub use hub::{ChainHub, HubConfig};
 pub use metrics::ChainMetrics;
 pub use reader::{Confirmations, EvmReader};
 pub use senders::Senders;
-pub use signer::{SIGNING_KEY_FIELD, SIGNING_KEY_TYPE, SignerError, SigningKey};
+pub use signer::{SignerError, SigningKey};
 
 /// One chain as configured by an FLChain: its reads, its senders, what happens on it, and how it fares.
 pub trait Chain: Send + Sync + 'static {

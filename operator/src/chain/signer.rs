@@ -3,23 +3,19 @@
 use std::{collections::BTreeMap, fmt};
 
 use alloy::{primitives::Address, signers::local::PrivateKeySigner};
+use crds::names::{SECRET_TYPE_SIGNING_KEY, SIGNING_KEY_FIELD};
 use zeroize::Zeroizing;
-
-/// The type a Secret must have, so that nobody can point the operator at any Secret.
-pub const SIGNING_KEY_TYPE: &str = "fl-alliance.io/signing-key";
-/// The field that holds the key: 64 hex digits, `0x` and surrounding white space allowed.
-pub const SIGNING_KEY_FIELD: &str = "privateKey";
 
 /// Why a Secret gives no key. No message contains any part of the Secret's data.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SignerError {
-    #[error("the Secret has type {found:?}, not \"fl-alliance.io/signing-key\"")]
+    #[error("the Secret has type {found:?}, not {SECRET_TYPE_SIGNING_KEY:?}")]
     WrongType { found: String },
-    #[error("the Secret has no field \"privateKey\"")]
+    #[error("the Secret has no field {SIGNING_KEY_FIELD:?}")]
     MissingField,
-    #[error("the field \"privateKey\" is not 64 hex digits")]
+    #[error("the field {SIGNING_KEY_FIELD:?} is not 64 hex digits")]
     NotHex,
-    #[error("the field \"privateKey\" is not a valid secp256k1 key (zero or out of range)")]
+    #[error("the field {SIGNING_KEY_FIELD:?} is not a valid secp256k1 key (zero or out of range)")]
     OutOfRange,
 }
 
@@ -42,13 +38,14 @@ pub struct SigningKey {
 }
 
 impl SigningKey {
-    /// From a Secret's `type` and `data` (already base64-decoded).
+    /// From a Secret's `type` and `data` (already base64-decoded). The type is asked for so that nobody can point the
+    /// operator at any Secret.
     pub fn from_secret<B: AsRef<[u8]>>(
         secret_type: Option<&str>,
         data: &BTreeMap<String, B>,
     ) -> Result<Self, SignerError> {
         let found = secret_type.unwrap_or_default();
-        if found != SIGNING_KEY_TYPE {
+        if found != SECRET_TYPE_SIGNING_KEY {
             return Err(SignerError::WrongType {
                 found: found.to_owned(),
             });
@@ -93,7 +90,7 @@ mod tests {
     }
 
     fn parse(value: &str) -> Result<SigningKey, SignerError> {
-        SigningKey::from_secret(Some(SIGNING_KEY_TYPE), &secret(value))
+        SigningKey::from_secret(Some(SECRET_TYPE_SIGNING_KEY), &secret(value))
     }
 
     #[test]
@@ -124,7 +121,7 @@ mod tests {
         );
         let empty = BTreeMap::<String, Vec<u8>>::new();
         assert_eq!(
-            SigningKey::from_secret(Some(SIGNING_KEY_TYPE), &empty).unwrap_err(),
+            SigningKey::from_secret(Some(SECRET_TYPE_SIGNING_KEY), &empty).unwrap_err(),
             SignerError::MissingField
         );
         assert_eq!(parse("0x1234").unwrap_err(), SignerError::NotHex);
