@@ -92,6 +92,10 @@ pub trait ModelStore: Send + Sync + 'static {
     /// The definition this participant serves; `None` if it serves none by this hash.
     async fn definition(&self, owner: Owner, hash: DefinitionHash) -> Result<Option<String>, StoreError>;
 
+    /// Forgets what this participant has never published in this task: staged models and the records of its Jobs. What
+    /// others may still need stays. Idempotent.
+    async fn remove_staged(&self, owner: Owner) -> Result<(), StoreError>;
+
     /// Forgets everything of this participant in this task: own objects and records only. Idempotent.
     async fn remove_task(&self, owner: Owner) -> Result<(), StoreError>;
 }
@@ -291,6 +295,13 @@ impl ModelStore for GatewayClient {
             )));
         }
         text(body).map(Some)
+    }
+
+    async fn remove_staged(&self, owner: Owner) -> Result<(), StoreError> {
+        let url = self.url("/v1/staged", Some(owner), None);
+        self.call(Method::DELETE, url, Bytes::new(), REQUEST_TIMEOUT)
+            .await
+            .map(drop)
     }
 
     async fn remove_task(&self, owner: Owner) -> Result<(), StoreError> {

@@ -45,6 +45,7 @@ pub fn router(gateway: Arc<Gateway>) -> Router {
         .route("/v1/publish", post(publish))
         .route("/v1/definitions/{hash}", get(get_definition).put(put_definition))
         .route("/v1/tasks", delete(delete_task))
+        .route("/v1/staged", delete(delete_staged))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
@@ -388,6 +389,14 @@ async fn delete_task(State(gateway): Shared, uri: Uri, headers: HeaderMap) -> An
     let owner: Owner = parse_query::<OwnerQuery>(&uri)?.into();
     gateway.remove_task(owner).await?;
     tracing::info!(%owner, "everything of this participant in this task is removed");
+    Ok(Json(serde_json::json!({})).into_response())
+}
+
+async fn delete_staged(State(gateway): Shared, uri: Uri, headers: HeaderMap) -> Answer {
+    authorize_admin(&gateway, &headers).await?;
+    let owner: Owner = parse_query::<OwnerQuery>(&uri)?.into();
+    gateway.staging.remove_all(owner).await?;
+    tracing::info!(%owner, "what this participant never published in this task is removed");
     Ok(Json(serde_json::json!({})).into_response())
 }
 

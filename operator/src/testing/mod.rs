@@ -20,4 +20,4 @@ pub(crate) use faults::{Faults, Moment};
 pub(crate) use objects::{client, signing_secret, task};
 pub(crate) use results::{checked, model, result_line, trained, voted};
 pub(crate) use store::FakeStore;
-pub(crate) use world::{PRIVATE_KEY, STAKE, START, World};
+pub(crate) use world::{CONTRACT, PRIVATE_KEY, STAKE, START, World};

@@ -16,6 +16,7 @@ struct State {
     results: BTreeMap<String, String>,
     published: BTreeSet<ModelHash>,
     definitions: BTreeMap<DefinitionHash, String>,
+    removed: Vec<Owner>,
 }
 
 #[derive(Debug, Default)]
@@ -39,6 +40,11 @@ impl FakeStore {
 
     pub(crate) fn published(&self) -> Vec<ModelHash> {
         self.lock().published.iter().copied().collect()
+    }
+
+    /// Whose unpublished things were removed.
+    pub(crate) fn removed(&self) -> Vec<Owner> {
+        self.lock().removed.clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -79,6 +85,13 @@ impl ModelStore for FakeStore {
 
     async fn definition(&self, _owner: Owner, hash: DefinitionHash) -> Result<Option<String>, StoreError> {
         self.call("definition", |state| state.definitions.get(&hash).cloned())
+    }
+
+    async fn remove_staged(&self, owner: Owner) -> Result<(), StoreError> {
+        self.call("remove_staged", |state| {
+            state.results.clear();
+            state.removed.push(owner);
+        })
     }
 
     async fn remove_task(&self, _owner: Owner) -> Result<(), StoreError> {

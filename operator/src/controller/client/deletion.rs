@@ -15,6 +15,7 @@ use super::{
 use crate::{
     cluster::{FINALIZER, Key},
     controller::context::Context,
+    gateway::Owner,
 };
 
 pub(super) fn is_deleting(client: &FLClient) -> bool {
@@ -67,8 +68,42 @@ pub(super) async fn release(client: &FLClient, abandoned: bool, ctx: &Context) -
         // Only fails if there was none.
         let _ = gauge.remove_label_values(&[&key.namespace, &key.name]);
     }
+    tidy(client, ctx).await;
     ctx.cluster.set_client_finalizer(&key, false).await?;
     Ok(())
+}
+
+/// Removes what this client's Jobs left at the gateway and nobody else may read. What it has published stays: others may
+/// train from it, and it is what the task was for. A gateway that does not answer holds no deletion up.
+async fn tidy(client: &FLClient, ctx: &Context) {
+    let Some(owner) = owner(client, ctx).await else {
+        return;
+    };
+    if let Err(error) = ctx.store.remove_staged(owner).await {
+        tracing::warn!(%owner, %error, "what this client staged is left at the gateway");
+    }
+}
+
+/// `None` if it never got as far as having an account in a task, or has it not to itself.
+async fn owner(client: &FLClient, ctx: &Context) -> Option<Owner> {
+    let participant = client.status.as_ref()?.address?;
+    // Somebody else with this account may have work of its own there.
+    let clients = ctx.cluster.clients().await.ok()?;
+    let shared = clients.iter().any(|other| {
+        let address = other.status.as_ref().and_then(|status| status.address);
+        address == Some(participant) && other.metadata.uid != client.metadata.uid
+    });
+    if shared {
+        return None;
+    }
+    let task = Key::new(client.namespace()?, client.spec.task_ref.name.clone());
+    let task = ctx.cluster.task(&task).await.ok()??;
+    let chain = ctx.chains.get(&task.spec.chain_ref.name).await.ok()?;
+    Some(Owner {
+        chain: chain.chain_id(),
+        task: task.status.as_ref()?.contract?,
+        participant,
+    })
 }
 
 fn last_word(client: &FLClient) -> String {

@@ -102,6 +102,36 @@ async fn removing_a_task_removes_one_participants_things_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn removing_what_is_staged_leaves_what_is_published_and_what_is_anothers() {
+    let store = shared_store();
+    let site = Site::start(store.path()).await;
+    let ((one, first), (two, second)) = (model(1, 1000), model(2, 1000));
+    site.put_model(&contributing("a1"), first, &one).await.is(201);
+    site.put_result(&contributing("a1"), "{}").await.is(201);
+    site.put_model(&writing("a2"), second, &two).await.is(201);
+    let mut bobs = writing("b");
+    bobs.participant = BOB;
+    site.put_model(&bobs, second, &two).await.is(201);
+    site.put_result(&bobs, "{}").await.is(201);
+
+    let path = format!("/v1/staged?{}", owner_query(ALICE));
+    site.send(Method::DELETE, &path, None, b"")
+        .await
+        .refused(401, "TokenMissing");
+    assert!(site.staged(ALICE, second).exists());
+    for _ in 0..2 {
+        site.admin(Method::DELETE, &path, b"").await.is(200);
+    }
+    assert!(!site.staged(ALICE, second).exists());
+    site.admin(Method::GET, "/v1/results/team/a1", b"")
+        .await
+        .refused(404, "NotFound");
+    assert_eq!(files_below(store.path()), [stored(&store, ALICE, first)]);
+    assert!(site.staged(BOB, second).exists());
+    site.admin(Method::GET, "/v1/results/team/b", b"").await.is(200);
+}
+
+#[tokio::test]
 async fn health_readiness_and_metrics_need_no_token_and_tell_the_truth() {
     let store = shared_store();
     let site = Site::start(store.path()).await;

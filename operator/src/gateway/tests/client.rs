@@ -38,9 +38,14 @@ async fn the_controller_sees_results_publishes_and_removes() {
     );
     controller.publish(owner(ALICE), hash).await.unwrap();
     assert!(stored(&store, ALICE, hash).exists());
+    controller.remove_staged(owner(ALICE)).await.unwrap();
+    assert_eq!(controller.result("team", "a").await.unwrap(), None);
+    assert!(
+        stored(&store, ALICE, hash).exists(),
+        "others may need what was published"
+    );
     controller.remove_task(owner(ALICE)).await.unwrap();
     assert!(files_below(store.path()).is_empty());
-    assert_eq!(controller.result("team", "a").await.unwrap(), None);
 }
 
 #[tokio::test]

@@ -7,12 +7,13 @@ use crds::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use protocol::{
     job::Step,
-    types::{Phase, Role, Timestamp},
+    types::{Phase, Role, Score, Timestamp},
 };
 
 use crate::{
     cluster::Key,
-    testing::{PRIVATE_KEY, START, World, checked, client, signing_secret, trained},
+    gateway::Owner,
+    testing::{CONTRACT, PRIVATE_KEY, START, World, checked, client, model, signing_secret, trained, voted},
 };
 
 fn suspend(world: &World, suspended: bool) {
@@ -108,6 +109,49 @@ async fn deleting_in_the_middle_of_a_round_finishes_the_duty_first() {
     assert_eq!(last.reason, "ClientReleased");
     assert!(last.message.contains(&world.address.to_string()), "{}", last.message);
     assert!(last.message.contains("64000000000000000000"), "{}", last.message);
+}
+
+#[tokio::test]
+async fn what_only_a_deleted_client_could_read_is_removed_at_the_gateway_and_what_it_published_stays() {
+    let world = World::drawn(Role::Voter);
+    world.open_commit();
+    world.reconcile().await.unwrap();
+    world.succeed(Step::Vote, voted(model(0x77), Score::For));
+    world.reconcile().await.unwrap();
+    world.confirm();
+    world.reconcile().await.unwrap();
+    delete(&world);
+    world.reconcile().await.unwrap();
+    assert!(
+        !is_gone(&world) && world.store.removed().is_empty(),
+        "it still has to reveal"
+    );
+    world.open_reveal();
+    world.reconcile().await.unwrap();
+    world.reconcile().await.unwrap();
+    assert!(is_gone(&world));
+    let owner = Owner {
+        chain: 31337,
+        task: CONTRACT,
+        participant: world.address,
+    };
+    assert_eq!(world.store.removed(), [owner]);
+    assert_eq!(world.store.published(), [model(0x77)]);
+}
+
+#[tokio::test]
+async fn a_deleted_client_leaves_alone_what_another_with_its_account_may_use() {
+    let world = World::drawn(Role::Proposer);
+    world.reconcile().await.unwrap();
+    let mut twin = client("beta", "64000000000000000000".parse().unwrap());
+    twin.metadata.uid = Some("another".to_owned());
+    twin.status = Some(world.status());
+    world.cluster.put_client(twin);
+    end_round(&world);
+    delete(&world);
+    world.reconcile().await.unwrap();
+    assert!(is_gone(&world));
+    assert!(world.store.removed().is_empty());
 }
 
 #[tokio::test]
