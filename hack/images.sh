@@ -43,7 +43,7 @@ compile() {
 }
 
 # The depot of the scenarios: what `kubectl exec` needs to fill and read a folder.
-DEPOT_TOOLS=(cat chmod dd find mkdir mv rm sleep tar)
+DEPOT_TOOLS=(cat chmod find mkdir mv sleep tar)
 
 # libraries FILE...: the paths of the shared libraries that FILEs load, with the loader, as this system resolves them.
 libraries() {

@@ -2,7 +2,6 @@
 //! filled and read through a pod, so that any cluster will do whose user may mount it.
 
 use std::{
-    io::Write,
     path::Path,
     process::{Command, Stdio},
     time::Duration,
@@ -78,45 +77,19 @@ impl Depot {
     /// Copies a folder of this machine, readable by every pod, to where `volume` of the same name finds it.
     pub fn upload(&self, local: &Path, name: &str) -> Result<()> {
         self.folder(name)?;
-        let tar = Command::new("tar")
-            .args(["--create", "--mode=a+rX", "--directory"])
-            .arg(local)
-            .arg(".")
-            .output()
-            .context("cannot start tar")?;
-        ensure!(tar.status.success(), "tar could not read {}", local.display());
-        let packed = format!("{name}.tar");
-        self.write(&packed, &tar.stdout)?;
-        self.shell(&[
-            "tar",
-            "--extract",
-            "--file",
-            &below(&packed),
-            "--directory",
-            &below(name),
-        ])?;
-        self.shell(&["rm", &below(&packed)]).map(drop)
+        unpack(local, &below(name))
     }
 
     /// A file of this name and content, there at once or not at all; folders above it are made.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
         let path = below(name);
-        let (folder, _) = path.rsplit_once('/').context("no folder")?;
+        let (folder, file) = path.rsplit_once('/').context("no folder")?;
         self.shell(&["mkdir", "-p", folder])?;
-        let part = format!("{path}.part");
-        let (count, to) = (format!("count={}", bytes.len()), format!("of={part}"));
-        feed(
-            &[
-                "dd",
-                "status=none",
-                "bs=64k",
-                "iflag=fullblock,count_bytes",
-                &count,
-                &to,
-            ],
-            bytes,
-        )?;
-        self.shell(&["mv", &part, &path]).map(drop)
+        let part = format!("{file}.part");
+        let local = tempfile::tempdir()?;
+        std::fs::write(local.path().join(&part), bytes)?;
+        unpack(local.path(), folder)?;
+        self.shell(&["mv", &format!("{folder}/{part}"), &path]).map(drop)
     }
 
     /// A model (or definition) of any task in the shared store, whoever holds it.
@@ -175,16 +148,22 @@ fn exec(command: &[&str]) -> Command {
     kubectl
 }
 
-/// Runs a command that knows by itself when its input is complete. The input stays open until it has ended: closing it
-/// early cuts off what is still on its way (seen: the last third of 300 KB).
-fn feed(command: &[&str], bytes: &[u8]) -> Result<()> {
-    let mut child = exec(command).stdin(Stdio::piped()).spawn()?;
-    let mut input = child.stdin.take().context("no input")?;
-    let written = input.write_all(bytes).and_then(|()| input.flush());
-    let output = child.wait_with_output()?;
-    drop(input);
-    said(&output)?;
-    written.context("the depot did not take everything")
+/// The content of a folder of this machine into one of the depot. By tar, and not by dd: that closes its standard output,
+/// upon which the rest of its input never arrives.
+fn unpack(local: &Path, folder: &str) -> Result<()> {
+    let mut tar = Command::new("tar")
+        .args(["--create", "--mode=a+rX", "--directory"])
+        .arg(local)
+        .arg(".")
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot start tar")?;
+    let packed = tar.stdout.take().context("tar has no output")?;
+    let unpacked = exec(&["tar", "--extract", "--no-overwrite-dir", "--directory", folder])
+        .stdin(packed)
+        .output()?;
+    ensure!(tar.wait()?.success(), "tar could not read {}", local.display());
+    said(&unpacked).map(drop)
 }
 
 fn said(output: &std::process::Output) -> Result<Vec<u8>> {
