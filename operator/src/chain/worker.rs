@@ -378,7 +378,8 @@ impl Worker {
         }
     }
 
-    /// Returns at the next block, or after one pause where the chain's next block is not what is waited for.
+    /// Returns at the next block, or after one pause where the chain's next block is not what is waited for. Asks by the
+    /// way to the chain at that moment: the one before may stand still, which can be why it was replaced.
     async fn next_block(&self, route: &Route, head: &Header, step: &Step) {
         let any_moment = matches!(step, Step::Repeat | Step::Done(_) | Step::Wait(Waiting::Fenced));
         loop {
@@ -386,7 +387,7 @@ impl Worker {
             if any_moment {
                 return;
             }
-            match route.reader.rpc().head().await {
+            match self.shared.route().reader.rpc().head().await {
                 Ok(now) if now.hash == head.hash => {}
                 _ => return,
             }
