@@ -22,6 +22,7 @@ contract FlockTask is TaskRounds, TaskViews, Initializable {
 
     /// @notice Starts a clone as a task, in the call that deployed it. Manager only, once. The initial pool is credited here and
     /// moved by the manager in the same call.
+    /// @dev Reverts `NotManager`, `InvalidInitialization`.
     /// @param creator_ may extend the allow list and takes the remainder of the pool in the end
     /// @param p already checked by the manager (its code has the room for that)
     function initialize(address creator_, TaskParameters calldata p) external initializer {

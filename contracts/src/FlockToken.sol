@@ -10,12 +10,17 @@ contract FlockToken is ERC20, Ownable {
     /// @param owner_ who may mint
     constructor(address owner_) ERC20("FLock test token", "FLT") Ownable(owner_) {}
 
-    /// @notice Makes `amount` (smallest unit) out of nothing. Owner only.
+    /// @notice Makes tokens out of nothing. Owner only.
+    /// @dev Reverts `OwnableUnauthorizedAccount`, `ERC20InvalidReceiver`.
+    /// @param to who gets them
+    /// @param amount smallest unit
     function mint(address to, uint256 amount) external onlyOwner {
         _mint(to, amount);
     }
 
-    /// @notice Destroys `amount` (smallest unit) of the caller's own balance; reverts if it holds less.
+    /// @notice Destroys tokens of the caller's own. Anybody.
+    /// @dev Reverts `ERC20InsufficientBalance`.
+    /// @param amount smallest unit
     function burn(uint256 amount) external {
         _burn(msg.sender, amount);
     }
