@@ -1,6 +1,6 @@
 #!/bin/bash
 # test.sh [PART]...: the checks, all of them by default, in this order:
-#   contracts  Forge tests
+#   contracts  Forge tests, gas, ABI and formatting as committed, static analysis
 #   generate   committed ABI and CRD files are what their sources give
 #   lint       formatting, clippy, scripts
 #   unit       cargo tests of everything but the scenarios
@@ -23,7 +23,9 @@ SUMMARY=()
 CLUSTER_USED=
 
 contracts() {
-  (cd "$ROOT/contracts" && "$ROOT/hack/contract-deps.sh" && forge test)
+  hack/contract-deps.sh
+  contracts/test.sh
+  hack/slither.sh
 }
 
 generate() { "$ROOT/hack/generate.sh" --check; }
