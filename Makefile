@@ -6,10 +6,10 @@ export KEEP E2E_CONTEXT E2E_REGISTRY NODE_IMAGE
 export E2E_ARGS ?= $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit contracts fuzz lint generate charts e2e chaos setup cluster images bench clean
+.PHONY: help demo test unit contracts fuzz attack-table lint generate charts e2e chaos setup cluster images bench clean
 
 help: ## what can be made
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 demo: ## six clients train Fashion-MNIST together on a kind cluster and a test chain (minutes; the first time up to half an hour)
 	@hack/on-cluster.sh demo $(ARGS)
@@ -17,11 +17,14 @@ demo: ## six clients train Fashion-MNIST together on a kind cluster and a test c
 test: ## every check: contracts, generated files, lint, unit tests, charts, scenarios on kind
 	@hack/test.sh
 
-contracts: ## Forge tests
+contracts: ## Forge tests, gas, static analysis
 	@hack/test.sh contracts
 
 fuzz: ## a million random calls to the contracts, invariants checked after each (ARGS='--fuzz-seed 0x1234' for other ones)
 	@hack/fuzz.sh $(ARGS)
+
+attack-table: ## what cheating earns: plays every attack on the real contract and writes the tables of docs/attacks.md
+	@contracts/attacks.sh $(ARGS)
 
 lint: ## formatting, clippy, shell scripts
 	@hack/test.sh lint
