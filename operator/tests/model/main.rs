@@ -84,6 +84,7 @@ async fn contract_and_protocol_agree_on_random_histories_to_the_seat_and_to_the_
         "rewards",
         "removed",
         "terminated",
+        "seed aged out",
         "finished early",
         "votes tied in stake",
         "expected before the finish",

@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use alloy::{
     node_bindings::{Anvil, AnvilInstance},
-    primitives::{Address, B256, Bytes, U64, U256, keccak256},
+    primitives::{Address, B256, Bytes, U64, U256, address, keccak256},
     sol_types::{SolCall, SolValue},
 };
 use operator::{
@@ -196,6 +196,12 @@ impl Node {
     /// Blocks without anything in them, a second apart.
     pub(crate) async fn mine(&self, blocks: u64) {
         let _: Value = self.rpc("anvil_mine", json!([U64::from(blocks), "0x1"])).await;
+    }
+
+    /// Makes it a chain without EIP-2935, which knows the hashes of the last 256 blocks only.
+    pub(crate) async fn forget_old_hashes(&self) {
+        const HISTORY: Address = address!("0000F90827F1C53a10cb7A02335B175320002935");
+        let _: Value = self.rpc("anvil_setCode", json!([HISTORY, "0x"])).await;
     }
 
     pub(crate) async fn head(&self) -> Head {

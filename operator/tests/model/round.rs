@@ -126,7 +126,7 @@ async fn draw(
         h.now = h.now.max(deadline);
     }
     h.must(h.now, h.poker, h.node.task, &select).await;
-    let seed_block = h.node.head().await.number + 4;
+    let mut seed_block = h.node.head().await.number + 4;
     if let Some(After::Ended) = break_before_the_draw(h, number, Stage::Fixed, planned, seen).await {
         return None;
     }
@@ -135,6 +135,9 @@ async fn draw(
         h.refused(h.poker, &select, seen).await;
         let join = FlockTask::joinRoundCall { round, sampleCount: 1 };
         h.refused(*h.members.last().unwrap(), &join, seen).await;
+    }
+    if h.rng.random_bool(0.03) {
+        seed_block = age_out(h, number, seed_block, seen).await;
     }
     let number_now = h.node.head().await.number;
     h.node.mine(seed_block - number_now).await;
@@ -186,4 +189,25 @@ async fn draw(
         last_commitment: 0,
         planned,
     })
+}
+
+/// Nobody draws until the seed block's hash is forgotten: the roster stays, and another block gives the seed. Returns it.
+async fn age_out(h: &mut History<'_>, number: u32, seed_block: u64, seen: &mut Seen) -> u64 {
+    h.node.forget_old_hashes().await;
+    let now = h.node.head().await.number;
+    h.node.mine(seed_block + 257 - now).await;
+    h.now = h.node.head().await.time;
+    let round = U256::from(number);
+    h.must(
+        h.now + 1,
+        h.poker,
+        h.node.task,
+        &FlockTask::selectRoundParticipantsCall { round },
+    )
+    .await;
+    let next = h.node.head().await.number + 4;
+    let found = h.snapshot(number).await.round;
+    assert_eq!((found.drawn_at, found.seed_block), (None, Some(next)));
+    seen.count("seed aged out", 1);
+    next
 }
