@@ -139,6 +139,13 @@ impl Store {
         bad.insert(copy);
     }
 
+    /// What is there now was just written: it may have the size and the time (some stores count in seconds) of a bad copy.
+    fn forget_bad(&self, id: ObjectId) {
+        let of = format!("{id} ");
+        let mut bad = self.bad.lock().unwrap_or_else(PoisonError::into_inner);
+        bad.retain(|copy| !copy.starts_with(&of));
+    }
+
     /// Reads an object to its end and says whether it is what its name says.
     pub(super) async fn holds(&self, id: ObjectId) -> Result<bool, GatewayError> {
         let Some(opened) = self.read(id, u64::MAX).await? else {
@@ -192,6 +199,7 @@ impl Store {
                 Ok(error) => error.into(),
                 Err(error) => GatewayError::store_io(error),
             })?;
+        self.forget_bad(id);
         self.sync(id).await
     }
 
@@ -203,6 +211,7 @@ impl Store {
         }
         self.sweep(id).await?;
         self.objects.put(&Self::name(id), PutPayload::from_bytes(bytes)).await?;
+        self.forget_bad(id);
         self.sync(id).await
     }
 

@@ -48,7 +48,17 @@ async fn a_corrupted_definition_counts_as_missing_and_is_mended_by_the_next_writ
     site.admin(Method::PUT, &path, DOCUMENT).await.is(200);
     std::fs::write(stored(&store, ALICE, hash), b"{\"schemaVersion\":2}").unwrap();
     site.admin(Method::GET, &path, b"").await.refused(404, "NotFound");
+    let then = std::fs::metadata(stored(&store, ALICE, hash))
+        .unwrap()
+        .modified()
+        .unwrap();
     site.admin(Method::PUT, &path, DOCUMENT).await.is(200);
+    // The right copy is as long as the wrong one, and on a coarse clock as old.
+    let mended = std::fs::File::options()
+        .write(true)
+        .open(stored(&store, ALICE, hash))
+        .unwrap();
+    mended.set_modified(then).unwrap();
     assert_eq!(site.admin(Method::GET, &path, b"").await.body.unwrap(), DOCUMENT);
 }
 
