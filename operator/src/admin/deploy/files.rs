@@ -5,6 +5,7 @@ use crds::{
     FLChain, FLChainSpec, SecretKeyRef,
     flchain::{RpcSpec, TrustedManager},
 };
+use serde::Serialize;
 use serde_json::json;
 
 use super::super::record::{Deployed, Deployment};
@@ -77,7 +78,7 @@ pub(super) fn values(deployment: &Deployment, names: &ChainNames) -> anyhow::Res
             "taskCodeHash": word(task_code_hash),
         }],
     }});
-    Ok(header(deployment, names) + &serde_yaml_ng::to_string(&values)?)
+    Ok(header(deployment, names) + &yaml(&values)?)
 }
 
 /// An FLChain: `kubectl apply -f`.
@@ -100,7 +101,19 @@ pub(super) fn manifest(deployment: &Deployment, names: &ChainNames) -> anyhow::R
             operator_namespace: None,
         },
     );
-    Ok(header(deployment, names) + &serde_yaml_ng::to_string(&chain)?)
+    Ok(header(deployment, names) + &yaml(&chain)?)
+}
+
+/// Hex digits in quotes: some readers of YAML take them for very large numbers otherwise.
+fn yaml(value: &impl Serialize) -> anyhow::Result<String> {
+    let quoted = serde_yaml_ng::to_string(value)?
+        .lines()
+        .map(|line| match line.split_once(": 0x") {
+            Some((name, digits)) => format!("{name}: \"0x{digits}\"\n"),
+            None => format!("{line}\n"),
+        })
+        .collect();
+    Ok(quoted)
 }
 
 /// What the format has no field for, as comments.

@@ -148,5 +148,14 @@ async fn helm_and_the_definition_take_the_files_as_they_are() {
     for text in [&manifest, &std::fs::read_to_string(&values).unwrap()] {
         assert!(text.contains(&transaction) && text.contains(&deployment.token.address.to_string()));
         assert!(!text.contains(&net.url()), "an endpoint may carry an API key");
+        let bare = text
+            .lines()
+            .filter(|line| !line.starts_with('#') && line.contains(": 0x"));
+        assert_eq!(bare.count(), 0, "some would read a number: {text}");
+        assert_eq!(
+            text.matches(": \"0x").count(),
+            4,
+            "genesis hash, address and two code hashes: {text}"
+        );
     }
 }
