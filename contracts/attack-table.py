@@ -1,4 +1,4 @@
-"""attack-table.py FOLDER PAGE: makes the tables between the markers of PAGE from FOLDER/*.csv (see attacks.sh)."""
+"""attack-table.py FOLDER [PAGE]: makes the tables between the markers of PAGE from FOLDER/*.csv, or prints them (see attacks.sh)."""
 
 import csv
 import statistics
@@ -86,20 +86,25 @@ def table(histories):
         "| --- | ---: | ---: | ---: | ---: | --- | ---: | ---: | ---: | ---: |\n",
     ]
     honest = {k: v for k, v in histories.items() if k[0] == 0}
-    for key, seeds in histories.items():
+    for key, seeds in sorted(histories.items()):
         if key[0] != 0 or key[1] == 1:
             out.append(line(key, seeds, honest))
     return "".join(out)
 
 
 def main():
-    folder, page = sys.argv[1:]
+    folder, page = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else None
+    tables = {profile: table(read(f"{folder}/{profile}.csv")) for profile in ("paper", "default")}
+    if page is None:
+        for profile, rows in tables.items():
+            print(f"{profile}\n\n{rows}")
+        return
     with open(page) as f:
         text = f.read()
-    for profile in ("paper", "default"):
+    for profile, rows in tables.items():
         begin = BEGIN.format(profile)
         before, rest = text.split(begin)
-        text = before + begin + table(read(f"{folder}/{profile}.csv")) + END + rest.split(END, 1)[1]
+        text = before + begin + rows + END + rest.split(END, 1)[1]
     with open(page, "w") as f:
         f.write(text)
 

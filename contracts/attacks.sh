@@ -1,21 +1,21 @@
 #!/bin/bash
 # Plays every attack in many histories on the real contract and writes the tables of docs/attacks.md (six minutes with two free cores;
 # the seeds are fixed, so the same sources give the same tables). ATTACK_SEEDS=n: so many histories of each instead of 40, or 20 for groups.
-#   --proposal   the contracts with docs/decisions/0006-unserved-voters.patch applied; writes the tables of that decision
+#   --proposal   with docs/decisions/0006-unserved-voters.patch applied to a copy of the contracts; prints the tables
 set -euo pipefail
 cd "$(dirname "$0")"
 ROOT=$(cd .. && pwd)
 FORGE=${FORGE:-$ROOT/.build/tools/bin/forge}
 [ -x "$FORGE" ] || ../hack/tools.sh
 ../hack/contract-deps.sh
-page=$ROOT/docs/attacks.md
+page=("$ROOT/docs/attacks.md")
 if [ "${1:-}" = --proposal ]; then
-  page=$ROOT/docs/decisions/0006-voters-that-were-not-served.md
+  page=()
   copy=$ROOT/.build/contracts/proposal
   # The other tests are about the money rules as they are, and would not compile.
-  rm -rf "$copy" && mkdir -p "$copy/contracts/test/support" "$copy/.build/contracts"
+  rm -rf "$copy" && mkdir -p "$copy/contracts/test/"{attacks,support} "$copy/.build/contracts"
   cp -r src foundry.toml "$copy/contracts/"
-  cp -r test/attacks "$copy/contracts/test/"
+  cp test/attacks/{AttackTable.t,Simulation}.sol "$copy/contracts/test/attacks/"
   cp test/support/{Cheats,World}.sol "$copy/contracts/test/support/"
   ln -s "$ROOT/contracts/node_modules" "$copy/contracts/node_modules"
   ln -s "$ROOT/.build/tools" "$copy/.build/tools"
@@ -24,4 +24,4 @@ if [ "${1:-}" = --proposal ]; then
 fi
 mkdir -p ../.build/contracts/attacks
 "$FORGE" test --match-contract AttackTable --no-match-contract '^$'
-python3 "$ROOT/contracts/attack-table.py" ../.build/contracts/attacks "$page"
+python3 "$ROOT/contracts/attack-table.py" ../.build/contracts/attacks "${page[@]}"
