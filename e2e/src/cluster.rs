@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::{
     manifests::LABEL,
-    shell::tool,
+    shell::{kubectl, tool},
     wait::{Look, until},
 };
 
@@ -83,6 +83,12 @@ async fn make_namespace(client: &Client, name: &str, pod_security: &str) -> Resu
     api.patch(name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(&object))
         .await?;
     Ok(())
+}
+
+/// Kills pods as a node that loses power would: no grace, no farewell.
+pub fn kill_pods(namespace: &str, labels: &str) -> Result<()> {
+    let now = ["--grace-period=0", "--force"];
+    kubectl(&[&["-n", namespace, "delete", "pods", "-l", labels], &now[..]].concat()).map(drop)
 }
 
 /// Deletes a namespace and waits until it is gone.

@@ -9,7 +9,6 @@ mod bad_input;
 mod chain_input;
 mod chaos;
 mod foreign;
-mod kills;
 mod lab;
 mod lagging;
 mod lifecycle;

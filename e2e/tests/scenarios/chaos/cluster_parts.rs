@@ -3,7 +3,6 @@
 use e2e::{
     cluster,
     node::Node,
-    shell::kubectl,
     site::Site,
     wait::{Look, until},
 };
@@ -13,20 +12,6 @@ use std::time::Duration;
 
 use super::play::{Play, committing, training};
 use crate::lab::lab;
-
-fn kill_pods(namespace: &str, labels: &str) {
-    let kill = [
-        "-n",
-        namespace,
-        "delete",
-        "pods",
-        "-l",
-        labels,
-        "--grace-period=0",
-        "--force",
-    ];
-    kubectl(&kill).unwrap();
-}
 
 /// Waits until a pod of a step runs, and kills it.
 async fn kill_trainer(play: &Play, step: &str) {
@@ -39,20 +24,20 @@ async fn kill_trainer(play: &Play, step: &str) {
     })
     .await
     .unwrap();
-    kill_pods(&play.team.namespace, &labels);
+    cluster::kill_pods(&play.team.namespace, &labels).unwrap();
 }
 
 #[tokio::test]
 async fn a_killed_gateway_and_killed_trainers_cost_nobody_a_duty() {
     let play = Play::start("parts-killed").await;
     play.wait_for(training(0)).await;
-    kill_pods(&play.operator, "app.kubernetes.io/component=gateway");
+    cluster::kill_pods(&play.operator, "app.kubernetes.io/component=gateway").unwrap();
     play.wait_for(training(1)).await;
     kill_trainer(&play, "train").await;
     play.wait_for(committing(1)).await;
     kill_trainer(&play, "vote").await;
     play.wait_for(committing(2)).await;
-    kill_pods(&play.operator, "app.kubernetes.io/component=gateway");
+    cluster::kill_pods(&play.operator, "app.kubernetes.io/component=gateway").unwrap();
     play.end().await;
 }
 

@@ -3,26 +3,44 @@
 
 use std::time::Duration;
 
-use e2e::{node::Node, shell::kubectl};
+use e2e::{cluster, node::Node, shell::kubectl};
 
-use super::play::{Play, committed, committing, joining, training};
+use super::play::{Moment, Play, committed, committing, joining, training};
+
+/// One in each phase of a round.
+const MOMENTS: [Moment; 6] = [
+    joining(0),
+    training(0),
+    Moment {
+        round: 0,
+        name: "contributed",
+        reached: |s| s.round.contributed >= 1,
+    },
+    committed(1),
+    Moment {
+        round: 1,
+        name: "revealed",
+        reached: |s| s.round.revealed >= 1,
+    },
+    Moment {
+        round: 2,
+        name: "settling",
+        reached: |s| s.round.finished_at.is_some(),
+    },
+];
 
 /// From a killed leader to the next transaction.
 const BACK_WITHIN: Duration = Duration::from_secs(20);
 
-fn kill_pods(namespace: &str, labels: &str) {
-    // As a node that loses power would: no grace, no farewell.
-    let kill = [
-        "-n",
-        namespace,
-        "delete",
-        "pods",
-        "-l",
-        labels,
-        "--grace-period=0",
-        "--force",
-    ];
-    kubectl(&kill).unwrap();
+#[tokio::test]
+async fn an_operator_killed_in_every_phase_does_each_duty_once() {
+    let play = Play::start("killed").await;
+    for moment in MOMENTS {
+        play.wait_for(moment).await;
+        cluster::kill_pods(&play.operator, "app.kubernetes.io/component=controller").unwrap();
+        eprintln!("killed when {}", moment.name);
+    }
+    play.end().await;
 }
 
 #[tokio::test]
@@ -32,7 +50,7 @@ async fn after_a_killed_leader_the_next_transaction_comes_within_twenty_seconds(
     let mut times = Vec::new();
     for moment in [joining(0), joining(1), joining(2)] {
         play.wait_for(moment).await;
-        kill_pods(&play.operator, "app.kubernetes.io/component=controller");
+        cluster::kill_pods(&play.operator, "app.kubernetes.io/component=controller").unwrap();
         times.push(play.until_next_transaction().await);
     }
     eprintln!("leader pod killed, seconds to the next transaction: {times:.1?}");
