@@ -11,6 +11,7 @@ use crate::{
     cluster::Cluster,
     controller::metrics::Metrics,
     gateway::ModelStore,
+    randomness::Randomness,
 };
 
 /// Shared by all reconciles; cheap to clone.
@@ -20,6 +21,7 @@ pub struct Context {
     pub chains: Arc<dyn Chains>,
     pub store: Arc<dyn ModelStore>,
     pub clock: Arc<dyn Clock>,
+    pub randomness: Arc<dyn Randomness>,
     pub settings: Arc<Settings>,
     pub metrics: Arc<Metrics>,
 }

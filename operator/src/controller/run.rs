@@ -21,6 +21,7 @@ use crate::{
     cluster::KubeCluster,
     gateway::{GatewayClient, TokenKey},
     lease::LeaseKeeper,
+    randomness::SystemRandomness,
 };
 
 /// Flags of `fl-alliance-operator controller`. The chart sets them all.
@@ -144,6 +145,7 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
         chains: registry.clone(),
         store: Arc::new(store),
         clock,
+        randomness: Arc::new(SystemRandomness),
         settings,
         metrics,
     };

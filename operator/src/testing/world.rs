@@ -30,6 +30,7 @@ use crate::{
         client::{ClientError, Next, reconcile},
         metrics::Metrics,
     },
+    randomness::SystemRandomness,
 };
 
 /// The client's key and account (the first of the well-known test mnemonic).
@@ -90,6 +91,7 @@ impl World {
             chains: Arc::new(FakeChains(chain.clone())),
             store: store.clone(),
             clock: clock.clone(),
+            randomness: Arc::new(SystemRandomness),
             settings: Arc::new(Settings {
                 namespace: "fl-alliance".to_owned(),
                 tenant_namespaces: vec!["team".to_owned()],

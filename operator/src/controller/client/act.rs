@@ -74,9 +74,7 @@ pub(super) async fn locally(
                 acted.wait_at_most(Duration::from_secs(1));
             }
             Action::RecordVote(vote) => {
-                Ledger::new(ctx.cluster.as_ref(), &ctx.settings.namespace)
-                    .record(&vote_key(observed), vote)
-                    .await?;
+                Ledger::new(ctx).record(&vote_key(observed), vote).await?;
                 acted.again = true;
             }
             Action::StartJob(request) if !observed.view.suspended => {

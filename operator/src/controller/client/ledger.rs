@@ -13,12 +13,15 @@ use protocol::{
     commitment::LedgerKey,
     types::{Address, B256, Commitment, IncludedMask, ModelHash, Round, RoundDigest, Score},
 };
-use rand::TryRngCore;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use crate::cluster::{Cluster, ClusterError, Created, Key};
+use crate::{
+    cluster::{Cluster, ClusterError, Created, Key},
+    controller::context::Context,
+    randomness::Randomness,
+};
 
 /// Name of the seed's Secret. Salts derive from it, so a lost entry can be rebuilt: back it up.
 pub(crate) const SEED_SECRET: &str = "fl-alliance-ledger-seed";
@@ -86,12 +89,17 @@ struct StoredVote {
 #[derive(Clone, Copy)]
 pub(crate) struct Ledger<'a> {
     cluster: &'a dyn Cluster,
+    randomness: &'a dyn Randomness,
     namespace: &'a str,
 }
 
 impl<'a> Ledger<'a> {
-    pub(crate) fn new(cluster: &'a dyn Cluster, namespace: &'a str) -> Self {
-        Self { cluster, namespace }
+    pub(crate) fn new(ctx: &'a Context) -> Self {
+        Self {
+            cluster: ctx.cluster.as_ref(),
+            randomness: ctx.randomness.as_ref(),
+            namespace: &ctx.settings.namespace,
+        }
     }
 
     /// The stored vote, checked: its commitment follows from its own fields, and it is the vote asked for.
@@ -151,9 +159,7 @@ impl<'a> Ledger<'a> {
             return seed_of(&secret);
         }
         let mut seed = Zeroizing::new([0u8; SEED_BYTES]);
-        rand::rngs::OsRng
-            .try_fill_bytes(seed.as_mut())
-            .map_err(|e| LedgerError::Randomness(e.to_string()))?;
+        self.randomness.fill(seed.as_mut()).map_err(LedgerError::Randomness)?;
         let secret = Secret {
             metadata: metadata(SEED_SECRET, self.namespace),
             type_: Some(names::SECRET_TYPE_LEDGER_SEED.to_owned()),
@@ -265,6 +271,14 @@ mod tests {
 
     const NAMESPACE: &str = "fl-alliance";
 
+    fn ledger(cluster: &FakeCluster) -> Ledger<'_> {
+        Ledger {
+            cluster,
+            randomness: &crate::randomness::SystemRandomness,
+            namespace: NAMESPACE,
+        }
+    }
+
     fn key() -> LedgerKey {
         LedgerKey {
             chain_id: 31337,
@@ -288,7 +302,7 @@ mod tests {
     #[tokio::test]
     async fn the_first_vote_stored_is_the_one_that_counts() {
         let cluster = FakeCluster::new(Faults::default());
-        let ledger = Ledger::new(&cluster, NAMESPACE);
+        let ledger = ledger(&cluster);
         let first = ledger.record(&key(), &vote(7)).await.unwrap();
         assert_eq!(ledger.record(&key(), &vote(8)).await.unwrap(), first);
         assert_eq!(ledger.find(&key()).await.unwrap(), Some(first.clone()));
@@ -307,7 +321,7 @@ mod tests {
     #[tokio::test]
     async fn a_damaged_or_swapped_entry_is_not_used() {
         let cluster = FakeCluster::new(Faults::default());
-        let ledger = Ledger::new(&cluster, NAMESPACE);
+        let ledger = ledger(&cluster);
         ledger.record(&key(), &vote(7)).await.unwrap();
         let name = Key::new(NAMESPACE, secret_name(&key()));
         let stored = cluster.edit(|state| state.secrets[&name].clone());

@@ -312,7 +312,7 @@ async fn observe_ledger(observed: &mut Observed, ctx: &Context) -> Result<(), Cl
         return Ok(());
     }
     let key = vote_key(observed);
-    let ledger = Ledger::new(ctx.cluster.as_ref(), &ctx.settings.namespace);
+    let ledger = Ledger::new(ctx);
     let mut entry = ledger.find(&key).await?;
     if entry.is_none()
         && let Some(commitment) = us.commitment
