@@ -48,6 +48,8 @@ pub(super) struct Heads {
     last: Option<Header>,
     /// Tasks with events not yet confirmed, by block: they are woken once more when they are.
     unconfirmed: BTreeMap<u64, BTreeSet<Address>>,
+    /// Up to this block nobody knows what happened to whom: everybody is woken once more when it is confirmed.
+    unknown: Option<u64>,
 }
 
 impl Heads {
@@ -58,14 +60,14 @@ impl Heads {
             wakes,
             last: None,
             unconfirmed: BTreeMap::new(),
+            unknown: None,
         }
     }
 
     /// Wakes whom this head concerns. After an error the same blocks are looked at again with the next head.
     pub(super) async fn advance(&mut self, head: Header) -> Result<(), ChainError> {
         let Some(last) = self.last.clone() else {
-            self.wake(Wake::All);
-            self.last = Some(head);
+            self.look_at_everything(head);
             return Ok(());
         };
         if last.hash == head.hash {
@@ -73,9 +75,7 @@ impl Heads {
         }
         let (before, now) = (last.number.to::<u64>(), head.number.to::<u64>());
         if !self.follows(&last, &head).await? {
-            self.unconfirmed.clear();
-            self.wake(Wake::All);
-            self.last = Some(head);
+            self.look_at_everything(head);
             return Ok(());
         }
         let watched = self.watched.list();
@@ -94,6 +94,14 @@ impl Heads {
         self.wake_confirmed(&head).await
     }
 
+    /// After a start, a reorg or a gap: what is below `head` may have happened to anybody, and is confirmed with it.
+    fn look_at_everything(&mut self, head: Header) {
+        self.unconfirmed.clear();
+        self.unknown = Some(head.number.to());
+        self.last = Some(head);
+        self.wake(Wake::All);
+    }
+
     /// Whether `head` builds on `last`, without more blocks between than are worth looking at.
     async fn follows(&self, last: &Header, head: &Header) -> Result<bool, ChainError> {
         let (before, now) = (last.number.to::<u64>(), head.number.to::<u64>());
@@ -110,10 +118,14 @@ impl Heads {
     }
 
     async fn wake_confirmed(&mut self, head: &Header) -> Result<(), ChainError> {
-        if self.unconfirmed.is_empty() {
+        if self.unconfirmed.is_empty() && self.unknown.is_none() {
             return Ok(());
         }
         let confirmed = self.reader.confirmed_block(&head.block()).await?;
+        if self.unknown.is_some_and(|block| block <= confirmed) {
+            self.unknown = None;
+            self.wake(Wake::All);
+        }
         let later = self.unconfirmed.split_off(&(confirmed + 1));
         let tasks: BTreeSet<Address> = std::mem::replace(&mut self.unconfirmed, later)
             .into_values()
@@ -128,5 +140,85 @@ impl Heads {
     pub(super) fn wake(&self, wake: Wake) {
         // Without a receiver there is nobody to wake.
         let _ = self.wakes.send(wake);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use protocol::types::B256;
+    use serde_json::{Value, json, value::RawValue};
+
+    use super::*;
+    use crate::{
+        chain::{
+            Confirmations,
+            rpc::{Rpc, RpcConfig},
+            transport::{CallError, Transport},
+        },
+        clock::SystemClock,
+    };
+
+    /// A chain without logs.
+    struct Quiet;
+
+    #[async_trait]
+    impl Transport for Quiet {
+        async fn call(&self, method: &str, _: Value) -> Result<Box<RawValue>, CallError> {
+            let answer = match method {
+                "eth_chainId" => json!("0x1"),
+                "eth_getBlockByNumber" => json!({
+                    "number": "0x0", "timestamp": "0x1", "hash": B256::ZERO, "parentHash": B256::ZERO,
+                }),
+                _ => json!([]),
+            };
+            RawValue::from_string(answer.to_string()).map_err(|error| CallError::Garbled(error.to_string()))
+        }
+
+        fn host(&self) -> &str {
+            "quiet"
+        }
+    }
+
+    fn head(number: u64, branch: u8) -> Header {
+        let hash = |number: u64| B256::from([number as u8, branch].repeat(16).try_into().unwrap_or([0; 32]));
+        serde_json::from_value(json!({
+            "number": format!("{number:#x}"), "timestamp": "0x1",
+            "hash": hash(number), "parentHash": hash(number - 1),
+        }))
+        .unwrap()
+    }
+
+    #[tokio::test]
+    async fn after_a_start_and_after_a_reorg_everybody_is_woken_again_when_that_head_is_confirmed() {
+        let config = RpcConfig {
+            chain: "test".to_owned(),
+            expected: Some(crate::chain::ChainIdentity {
+                chain_id: 1,
+                genesis_hash: B256::ZERO,
+            }),
+            stale_after: u64::MAX,
+        };
+        let rpc = Rpc::new(config, vec![Arc::new(Quiet)], Arc::new(SystemClock), None);
+        let reader = Arc::new(EvmReader::new(Arc::new(rpc), Confirmations::Depth(2)));
+        let watched = Watched::default();
+        watched.add(Address::repeat_byte(7));
+        let (wakes, mut woken) = broadcast::channel(16);
+        let mut heads = Heads::new(reader, watched, wakes);
+        let mut told = Vec::new();
+        for head in [
+            head(10, 0),
+            head(11, 0),
+            head(12, 0),
+            head(13, 0),
+            head(13, 1),
+            head(14, 1),
+            head(15, 1),
+        ] {
+            heads.advance(head).await.unwrap();
+            told.push(woken.try_recv().ok());
+        }
+        let all = Some(Wake::All);
+        assert_eq!(told, [all, None, all, None, all, None, all]);
     }
 }
