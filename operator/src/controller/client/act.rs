@@ -305,9 +305,17 @@ async fn start_job(
 
 async fn delete_job(observed: &Observed, name: &str, ctx: &Context) -> Result<(), ClientError> {
     let key = Key::new(&observed.client.key.namespace, name);
-    ctx.cluster.delete_job(&key).await?;
-    // After the Job: a pod about to start must not lose its input and count as failed.
-    ctx.cluster.delete_secret(&key).await?;
+    let job = observed.view.jobs.iter().find(|job| job.name == name);
+    let runs = job.is_some_and(|job| matches!(job.state, JobState::Pending | JobState::Running));
+    if runs {
+        // A pod about to start must not lose its input and count as failed.
+        ctx.cluster.delete_job(&key).await?;
+        ctx.cluster.delete_secret(&key).await?;
+    } else {
+        // Only the Job is ever listed: if this ends in between, the Secret must not be what is left.
+        ctx.cluster.delete_secret(&key).await?;
+        ctx.cluster.delete_job(&key).await?;
+    }
     Ok(())
 }
 
