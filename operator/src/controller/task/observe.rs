@@ -43,6 +43,8 @@ pub(super) async fn observe(
     let confirmed_block = reader.confirmed_block(&head).await?;
     let current = reader.snapshot(contract, &head, None, &[]).await?;
     let end = current.round.round;
+    // A reorg deeper than the confirmations can take mirrored rounds back.
+    let from = from.min(end);
     let stop = from.0.saturating_add(ROUNDS_AT_ONCE).min(end.0);
     let mut rounds = Vec::new();
     for round in from.0..stop {

@@ -143,8 +143,13 @@ async fn mirror_rounds(key: &Key, task: &FLTask, observed: &Observed, ctx: &Cont
             ctx.cluster.apply_round(&object).await?;
         }
     }
-    let oldest_kept = (observed.current.round.round.0 + 1).saturating_sub(task.spec.rounds_history_limit());
-    for old in existing.iter().filter(|e| e.spec.round < oldest_kept) {
+    let current = observed.current.round.round.0;
+    let oldest_kept = (current + 1).saturating_sub(task.spec.rounds_history_limit());
+    // Later ones were taken back by a reorg deeper than the confirmations.
+    for old in existing
+        .iter()
+        .filter(|e| !(oldest_kept..=current).contains(&e.spec.round))
+    {
         ctx.cluster
             .delete_round(&Key::new(&key.namespace, old.name_any()))
             .await?;
@@ -154,7 +159,8 @@ async fn mirror_rounds(key: &Key, task: &FLTask, observed: &Observed, ctx: &Cont
 
 /// Rounds below this are mirrored and final.
 fn mirrored(observed: &Observed, before: &FLTaskStatus) -> u32 {
-    let mut done = before.mirrored_rounds.unwrap_or(0);
+    let current = observed.current.round.round.0;
+    let mut done = before.mirrored_rounds.unwrap_or(0).min(current);
     for round in &observed.rounds {
         let round = &round.snapshot.round;
         if round.round.0 > done

@@ -51,6 +51,25 @@ async fn a_joined_task_is_mirrored_with_its_round() {
 }
 
 #[tokio::test]
+async fn rounds_that_a_deep_reorg_takes_back_are_mirrored_anew() {
+    let world = World::new();
+    let before = world.chain.edit(|state| state.now.clone());
+    world.next_round();
+    run(&world).await.unwrap();
+    assert_eq!(status(&world).mirrored_rounds, Some(1));
+    world.chain.edit(|state| {
+        state.now = before;
+        state.past.clear();
+    });
+    run(&world).await.unwrap();
+    assert_eq!(status(&world).mirrored_rounds, Some(0));
+    let rounds: Vec<String> = world
+        .cluster
+        .edit(|s| s.rounds.keys().map(|k| k.name.clone()).collect());
+    assert_eq!(rounds, [names::round_name("digits", 0)]);
+}
+
+#[tokio::test]
 async fn an_idle_task_writes_nothing_the_second_time() {
     let world = World::new();
     run(&world).await.unwrap();
