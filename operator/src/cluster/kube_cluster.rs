@@ -20,7 +20,7 @@ use kube::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 
-use super::{Cluster, ClusterError, Created, EventKind, FIELD_MANAGER, FINALIZER, Key, Note};
+use super::{Cluster, ClusterError, Created, EventKind, FIELD_MANAGER, FINALIZER, Key, Note, written::Written};
 
 /// Watch caches of one namespace, or of all.
 #[derive(Debug, Clone)]
@@ -38,6 +38,8 @@ pub struct KubeCluster {
     chains: Store<FLChain>,
     scopes: Vec<Scope>,
     recorder: Recorder,
+    written_tasks: Written<FLTask>,
+    written_clients: Written<FLClient>,
 }
 
 impl std::fmt::Debug for KubeCluster {
@@ -63,6 +65,8 @@ impl KubeCluster {
             chains,
             scopes,
             recorder,
+            written_tasks: Written::default(),
+            written_clients: Written::default(),
         }
     }
 
@@ -74,7 +78,7 @@ impl KubeCluster {
         Api::namespaced(self.client.clone(), namespace)
     }
 
-    async fn apply_status<K, S>(&self, api: Api<K>, name: &str, status: &S) -> Result<(), ClusterError>
+    async fn apply_status<K, S>(&self, api: Api<K>, name: &str, status: &S) -> Result<K, ClusterError>
     where
         K: Resource + Clone + DeserializeOwned + std::fmt::Debug,
         K::DynamicType: Default,
@@ -87,9 +91,9 @@ impl KubeCluster {
             "status": status,
         });
         // Force: the status belongs to this operator alone, whoever wrote into it before.
-        api.patch_status(name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(patch))
-            .await?;
-        Ok(())
+        Ok(api
+            .patch_status(name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(patch))
+            .await?)
     }
 
     async fn set_finalizer<K>(&self, key: &Key, present: bool) -> Result<(), ClusterError>
@@ -170,11 +174,13 @@ impl Cluster for KubeCluster {
     }
 
     async fn task(&self, key: &Key) -> Result<Option<Arc<FLTask>>, ClusterError> {
-        Ok(find(&self.scopes, key, |s| &s.tasks))
+        Ok(self.written_tasks.newest(key, find(&self.scopes, key, |s| &s.tasks)))
     }
 
     async fn client(&self, key: &Key) -> Result<Option<Arc<FLClient>>, ClusterError> {
-        Ok(find(&self.scopes, key, |s| &s.clients))
+        Ok(self
+            .written_clients
+            .newest(key, find(&self.scopes, key, |s| &s.clients)))
     }
 
     async fn tasks(&self) -> Result<Vec<Arc<FLTask>>, ClusterError> {
@@ -200,16 +206,23 @@ impl Cluster for KubeCluster {
     async fn apply_chain_status(&self, name: &str, status: &crds::FLChainStatus) -> Result<(), ClusterError> {
         self.apply_status(Api::<FLChain>::all(self.client.clone()), name, status)
             .await
+            .map(drop)
     }
 
     async fn apply_task_status(&self, key: &Key, status: &crds::FLTaskStatus) -> Result<(), ClusterError> {
-        self.apply_status(self.api::<FLTask>(&key.namespace), &key.name, status)
-            .await
+        let written = self
+            .apply_status(self.api::<FLTask>(&key.namespace), &key.name, status)
+            .await?;
+        self.written_tasks.put(key, written);
+        Ok(())
     }
 
     async fn apply_client_status(&self, key: &Key, status: &crds::FLClientStatus) -> Result<(), ClusterError> {
-        self.apply_status(self.api::<FLClient>(&key.namespace), &key.name, status)
-            .await
+        let written = self
+            .apply_status(self.api::<FLClient>(&key.namespace), &key.name, status)
+            .await?;
+        self.written_clients.put(key, written);
+        Ok(())
     }
 
     async fn apply_round(&self, round: &FLRound) -> Result<(), ClusterError> {
@@ -221,7 +234,7 @@ impl Cluster for KubeCluster {
         api.patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(&bare))
             .await?;
         match &round.status {
-            Some(status) => self.apply_status(api, &name, status).await,
+            Some(status) => self.apply_status(api, &name, status).await.map(drop),
             None => Ok(()),
         }
     }

@@ -13,6 +13,7 @@ use k8s_openapi::api::{
 
 mod error;
 mod kube_cluster;
+mod written;
 
 pub use crds::names::{FIELD_MANAGER, FINALIZER};
 pub use error::ClusterError;
@@ -65,7 +66,8 @@ pub struct Note {
     pub message: String,
 }
 
-/// Reads may come from a watch cache and be a little old; writes go to the API server.
+/// Reads may come from a watch cache and be a little old, but a task or client is never older than this process's own
+/// last write of it; writes go to the API server.
 #[async_trait]
 pub trait Cluster: Send + Sync + 'static {
     async fn chain(&self, name: &str) -> Result<Option<Arc<FLChain>>, ClusterError>;
