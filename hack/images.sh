@@ -5,7 +5,7 @@
 #
 #   IMAGE_TAG=dev   another tag
 #   IMAGE_BINARIES=folder  take the binaries from there instead of building them
-#   IMAGE_COMPILE_ONLY=1   builds the binaries and stops; needs no Docker
+#   IMAGE_COMPILE_ONLY=1   builds the binaries, and the simulation's beside them, and stops; needs no Docker
 #   IMAGE_WITH=e2e         builds the binaries of this cargo package in the same go
 #   BUILDER=docker  or podman, or buildah (then --load does not work)
 . "$(dirname "$0")/../e2e/cluster/lib.sh"
@@ -37,6 +37,7 @@ compile() {
         ;;
     esac
   done
+  [ -z "${IMAGE_COMPILE_ONLY:-}" ] || packages+=(-p simulation) # tests and soak run it; it shares the operator's build
   [ -z "${IMAGE_WITH:-}" ] || packages+=(-p "$IMAGE_WITH")
   [ "${#packages[@]}" -gt 0 ] || return 0
   (cd "$ROOT" && cargo build --locked --profile image --bins "${packages[@]}" >&2)

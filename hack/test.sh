@@ -4,6 +4,7 @@
 #   generate   committed ABI and CRD files are what their sources give
 #   lint       formatting, clippy, scripts
 #   unit       cargo tests of everything but the scenarios
+#   simulation 10,000 seeds of the controller in a simulated world, and planted bugs that it must find
 #   charts     helm lint and template, and what the charts promise
 #   e2e        scenarios on a kind cluster with the images of this checkout
 # and, only when named:
@@ -18,7 +19,7 @@
 
 cd "$ROOT" || exit 1
 
-PARTS=(contracts generate lint unit charts e2e)
+PARTS=(contracts generate lint unit simulation charts e2e)
 SUMMARY=()
 CLUSTER_USED=
 
@@ -42,6 +43,15 @@ lint() {
 
 # The whole workspace, here and below: another selection would mean other features and a second build of most dependencies.
 unit() { cargo test --locked --workspace; }
+
+simulation() {
+  local simulate=${CARGO_TARGET_DIR:-$ROOT/target}/image/simulate
+  IMAGE_COMPILE_ONLY=1 hack/images.sh
+  "$simulate" --regressions
+  "$simulate" --twice --seeds 20
+  "$simulate" --planted --seeds 2000
+  timed "10,000 seeds" "$simulate" --seeds 10000
+}
 
 charts() { charts/test.sh; }
 

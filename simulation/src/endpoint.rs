@@ -1,0 +1,465 @@
+//! A node's JSON-RPC, with a view of the chain of its own.
+
+use std::sync::Arc;
+
+use alloy::{
+    consensus::{Transaction as _, TxEnvelope},
+    eips::eip2718::Decodable2718,
+    primitives::{Address, B256, Bytes},
+    sol_types::{SolCall, SolInterface, SolValue},
+};
+use async_trait::async_trait;
+use operator::chain::{
+    bindings::{
+        FlockTask::{FlockTaskCalls as TaskCall, parametersCall, snapshotCall},
+        manager::FlockTaskManager as M,
+        token::FlockToken::FlockTokenCalls as TokenCall,
+    },
+    transport::{CallError, Transport},
+};
+use protocol::{
+    action::Transaction,
+    types::{Amount, Commitment, IncludedMask, ModelHash, Phase, Round, RoundDigest, Score},
+};
+use serde_json::{Value, value::RawValue};
+
+use crate::{
+    chain::{Block, GAS, GWEI, Refusal, Tx},
+    contract::{CHAIN_ID, IMPLEMENTATION, TASK, TOKEN},
+    faults::{Fault, Reached},
+    plan::{BLOCK, Bug},
+    process::{Caller, Lost, has_code},
+    sent,
+    trace::short,
+    world::State,
+};
+
+pub(crate) const GENESIS: B256 = B256::repeat_byte(0xee);
+
+/// One process's way to one node.
+pub(crate) struct Endpoint {
+    caller: Caller,
+    node: usize,
+    host: String,
+}
+
+type Answer = Result<String, CallError>;
+
+impl Endpoint {
+    pub(crate) fn new(caller: Caller, node: usize) -> Self {
+        Self {
+            caller,
+            node,
+            host: format!("node-{node}"),
+        }
+    }
+}
+
+#[async_trait]
+impl Transport for Endpoint {
+    async fn call(&self, method: &str, params: Value) -> Result<Box<RawValue>, CallError> {
+        let name = name_of(method);
+        let answer = self.caller.call(name, |state| self.answer(state, name, &params)).await;
+        let answer = match answer {
+            Err(Lost) if self.caller.world.has(Bug::LostAnswerIsFailure) && name == "eth_sendRawTransaction" => {
+                let mut state = self.caller.world.lock();
+                if let Some(tx) = read(&params) {
+                    // Never mind: the next one goes out at once, behind it.
+                    let memory = &mut state.processes[self.caller.id].memory;
+                    memory.nonces.insert(tx.from, tx.nonce + 1);
+                }
+                Err(refused("internal error: the transaction was not taken"))
+            }
+            Err(Lost) => Err(CallError::Transport("no answer".to_owned())),
+            Ok(answer) => answer,
+        };
+        let text = answer?;
+        RawValue::from_string(text).map_err(|error| CallError::Garbled(error.to_string()))
+    }
+
+    fn host(&self) -> &str {
+        &self.host
+    }
+}
+
+fn name_of(method: &str) -> &'static str {
+    const METHODS: [&str; 13] = [
+        "eth_chainId",
+        "eth_getBlockByNumber",
+        "eth_call",
+        "eth_getCode",
+        "eth_getLogs",
+        "eth_getTransactionCount",
+        "eth_maxPriorityFeePerGas",
+        "eth_gasPrice",
+        "eth_estimateGas",
+        "eth_sendRawTransaction",
+        "eth_getTransactionReceipt",
+        "eth_getBalance",
+        "eth_blockNumber",
+    ];
+    METHODS.iter().find(|m| **m == method).copied().unwrap_or("eth_unknown")
+}
+
+fn refused(message: &str) -> CallError {
+    CallError::Rpc {
+        code: -32000,
+        message: message.to_owned(),
+        data: None,
+    }
+}
+
+fn reverted(why: &str) -> CallError {
+    CallError::Rpc {
+        code: 3,
+        message: format!("execution reverted: {why}"),
+        data: None,
+    }
+}
+
+fn quoted(bytes: &[u8]) -> String {
+    format!("\"0x{}\"", alloy::hex::encode(bytes))
+}
+
+fn address(value: &Value) -> Option<Address> {
+    value.as_str()?.parse().ok()
+}
+
+fn number(value: &Value) -> Option<u64> {
+    u64::from_str_radix(value.as_str()?.strip_prefix("0x")?, 16).ok()
+}
+
+fn header(block: &Block) -> String {
+    format!(
+        r#"{{"number":"{:#x}","hash":"{}","parentHash":"{}","timestamp":"{:#x}","baseFeePerGas":"{:#x}","gasLimit":"0x1c9c380"}}"#,
+        block.number, block.hash, block.parent, block.time, block.base_fee
+    )
+}
+
+impl Endpoint {
+    /// The newest block of this node.
+    fn head(&self, state: &State) -> Arc<Block> {
+        match &state.nodes[self.node].stuck {
+            Some((block, until)) if *until > self.caller.world.now() => block.clone(),
+            _ => state.chain.tip().clone(),
+        }
+    }
+
+    fn block_of(&self, state: &mut State, parameter: &Value) -> Result<Arc<Block>, CallError> {
+        let Some(hash) = parameter.get("blockHash") else {
+            return Ok(self.head(state));
+        };
+        let hash: B256 = hash
+            .as_str()
+            .and_then(|h| h.parse().ok())
+            .ok_or_else(|| refused("invalid hash"))?;
+        let gone = self.caller.world.strikes(state, Fault::RpcBlockGone);
+        let block = state.chain.by_hash(hash).filter(|_| !gone).cloned();
+        block.ok_or_else(|| refused("header not found"))
+    }
+
+    fn answer(&self, state: &mut State, method: &str, params: &Value) -> Answer {
+        let world = &self.caller.world;
+        if method != "eth_sendRawTransaction" && world.strikes(state, Fault::RpcGarbled) {
+            let now = world.now();
+            state.disturb(now, now + 1);
+            return Ok("{\"what\":1}".to_owned());
+        }
+        match method {
+            "eth_chainId" => Ok(format!("\"{CHAIN_ID:#x}\"")),
+            "eth_getBlockByNumber" => Ok(self.block_by_number(state, &params[0])),
+            "eth_getCode" => {
+                let code = address(&params[0]).is_some_and(has_code);
+                Ok(if code { "\"0x6001\"" } else { "\"0x\"" }.to_owned())
+            }
+            "eth_call" => self.view(state, params),
+            "eth_getLogs" => Ok(self.logs(state, &params[0])),
+            "eth_getTransactionCount" => self.nonce(state, params),
+            "eth_maxPriorityFeePerGas" => Ok(format!("\"{:#x}\"", GWEI / 10)),
+            "eth_gasPrice" => Ok(format!("\"{:#x}\"", state.chain.base_fee)),
+            "eth_getBalance" => {
+                let block = self.block_of(state, &params[1])?;
+                let account = address(&params[0]).and_then(|a| block.state.accounts.get(&a));
+                Ok(format!("\"{:#x}\"", account.map_or(0, |a| a.native)))
+            }
+            "eth_estimateGas" => self.estimate(state, &params[0]),
+            "eth_sendRawTransaction" => self.send(state, params),
+            "eth_getTransactionReceipt" => Ok(self.receipt(state, &params[0])),
+            _ => Err(refused("the method does not exist")),
+        }
+    }
+
+    fn block_by_number(&self, state: &State, parameter: &Value) -> String {
+        let head = self.head(state);
+        match parameter.as_str() {
+            Some("0x0") => format!(
+                r#"{{"number":"0x0","hash":"{GENESIS}","parentHash":"{}","timestamp":"0x1"}}"#,
+                B256::ZERO
+            ),
+            Some("latest") => header(&head),
+            _ => {
+                let block = number(parameter).and_then(|n| state.chain.ancestor(&head, n));
+                block.map_or_else(|| "null".to_owned(), |block| header(&block))
+            }
+        }
+    }
+
+    fn view(&self, state: &mut State, params: &Value) -> Answer {
+        let block = self.block_of(state, &params[1])?;
+        let data: Bytes = params[0]["data"]
+            .as_str()
+            .and_then(|d| d.parse().ok())
+            .ok_or_else(|| refused("invalid data"))?;
+        if let Ok(call) = snapshotCall::abi_decode(&data) {
+            let round = u32::try_from(call.round).unwrap_or(u32::MAX);
+            let phase = block.state.phase(block.time);
+            if phase == Phase::Reveal {
+                let shown = block.state.number();
+                state.processes[self.caller.id].shown_reveal.insert(shown);
+            }
+            let key = (block.hash, round, call.accounts.first().copied());
+            if let Some(answer) = state.views.get(&key) {
+                return Ok(answer.clone());
+            }
+            let answer = block.state.snapshot(round, &call.accounts, block.time);
+            let answer = answer
+                .map(|bytes| quoted(&bytes))
+                .ok_or_else(|| reverted("UnknownRound"))?;
+            if state.views.len() > 32 {
+                state.views.clear();
+            }
+            state.views.insert(key, answer.clone());
+            return Ok(answer);
+        }
+        if parametersCall::abi_decode(&data).is_ok() {
+            return Ok(quoted(&block.state.parameters_answer()));
+        }
+        let bytes = match M::FlockTaskManagerCalls::abi_decode(&data) {
+            Ok(M::FlockTaskManagerCalls::implementation(_)) => IMPLEMENTATION.abi_encode(),
+            Ok(M::FlockTaskManagerCalls::token(_)) => TOKEN.abi_encode(),
+            Ok(M::FlockTaskManagerCalls::isTask(call)) => (call.task == TASK).abi_encode(),
+            _ => return Err(reverted("unknown function")),
+        };
+        Ok(quoted(&bytes))
+    }
+
+    fn logs(&self, state: &State, filter: &Value) -> String {
+        let head = self.head(state);
+        let from = number(&filter["fromBlock"]).unwrap_or(0);
+        let to = number(&filter["toBlock"]).unwrap_or(0).min(head.number);
+        let mut found = Vec::new();
+        let mut block = state.chain.ancestor(&head, to);
+        while let Some(this) = block.filter(|b| b.number >= from) {
+            for mined in &this.mined {
+                for (k, log) in mined.logs.iter().enumerate() {
+                    let topics: Vec<String> = log.topics().iter().map(|t| format!("\"{t}\"")).collect();
+                    found.push(format!(
+                        r#"{{"address":"{TASK}","topics":[{}],"data":{},"blockNumber":"{:#x}","transactionHash":"{}","logIndex":"{:#x}"}}"#,
+                        topics.join(","),
+                        quoted(&log.data),
+                        this.number,
+                        mined.tx.hash,
+                        mined.first_log + k as u64
+                    ));
+                }
+            }
+            block = state.chain.by_hash(this.parent).cloned();
+        }
+        format!("[{}]", found.join(","))
+    }
+
+    fn nonce(&self, state: &mut State, params: &Value) -> Answer {
+        let Some(account) = address(&params[0]) else {
+            return Err(refused("invalid address"));
+        };
+        let pending = params[1].as_str() == Some("pending");
+        let block = self.block_of(state, &params[1])?;
+        let at_block = block.state.accounts.get(&account).map_or(0, |a| a.nonce);
+        let mut nonce = if pending {
+            state.chain.pending_nonce(account, at_block)
+        } else {
+            at_block
+        };
+        let now = self.caller.world.now();
+        if let Some((lie, until)) = state.nodes[self.node].nonce_lie
+            && until > now
+        {
+            nonce = nonce.saturating_add_signed(lie);
+        }
+        let bug = self.caller.world.bug;
+        let memory = &mut state.processes[self.caller.id].memory;
+        if bug == Some(Bug::NonceCachedAcrossReorg) && !pending {
+            let highest = memory.nonces.entry(account).or_default();
+            nonce = nonce.max(*highest);
+            *highest = nonce;
+        }
+        if bug == Some(Bug::LostAnswerIsFailure) {
+            nonce = nonce.max(memory.nonces.get(&account).copied().unwrap_or_default());
+        }
+        Ok(format!("\"{nonce:#x}\""))
+    }
+
+    fn estimate(&self, state: &mut State, call: &Value) -> Answer {
+        let from = address(&call["from"]).ok_or_else(|| refused("invalid from"))?;
+        let to = address(&call["to"]).ok_or_else(|| refused("invalid to"))?;
+        let data: Bytes = call["data"]
+            .as_str()
+            .and_then(|d| d.parse().ok())
+            .ok_or_else(|| refused("invalid data"))?;
+        let transaction = decode(to, &data).ok_or_else(|| refused("unknown call"))?;
+        sent::looked_at(&self.caller, state, from, &transaction);
+        let head = self.head(state);
+        let outcome = state.chain.attempt(&head, from, &transaction, BLOCK);
+        sent::tried(&self.caller, state, from, &transaction, outcome);
+        match outcome {
+            Err(why) if !self.caller.world.has(Bug::EffectNotLookedFor) => Err(reverted(why)),
+            _ => Ok(format!("\"{GAS:#x}\"")),
+        }
+    }
+
+    fn send(&self, state: &mut State, params: &Value) -> Answer {
+        let world = &self.caller.world;
+        let mut tx = read(params).ok_or_else(|| refused("transaction cannot be read"))?;
+        tx.process = Some(self.caller.id);
+        let (hash, from, nonce) = (tx.hash, tx.from, tx.nonce);
+        let name = tx.call.name();
+        sent::broadcast(&self.caller, state, &tx);
+        let not_before = if world.strikes(state, Fault::Congestion) {
+            let blocks = state.random.between(2, 12);
+            let now = world.now();
+            state.disturb(now, now + blocks * BLOCK * 1000);
+            state.chain.tip().number + blocks
+        } else {
+            0
+        };
+        let replaced = state
+            .chain
+            .pool
+            .iter()
+            .any(|p| (p.tx.from, p.tx.nonce) == (from, nonce) && p.tx.hash != hash);
+        let outcome = state.chain.submit(tx, not_before);
+        if replaced && outcome.is_ok() {
+            state.reached(Reached::FeeRaised);
+        }
+        let id = self.caller.id;
+        state.trace.note(world.now(), "broadcast", short(hash.as_slice()), || {
+            format!(
+                "process {id}: {name} of {} at nonce {nonce}: {outcome:?}",
+                world.name(from)
+            )
+        });
+        match outcome {
+            Ok(()) => Ok(format!("\"{hash}\"")),
+            Err(Refusal::Known) => Err(refused("already known")),
+            Err(Refusal::NonceTooLow) => Err(refused("nonce too low")),
+            Err(Refusal::Underpriced) => Err(refused("replacement transaction underpriced")),
+            Err(Refusal::Funds) => Err(refused("insufficient funds for gas * price + value")),
+        }
+    }
+
+    fn receipt(&self, state: &mut State, hash: &Value) -> String {
+        let world = &self.caller.world;
+        let Some(hash) = hash.as_str().and_then(|h| h.parse::<B256>().ok()) else {
+            return "null".to_owned();
+        };
+        if world.strikes(state, Fault::RpcReceiptMissing) {
+            return "null".to_owned();
+        }
+        let head = self.head(state);
+        // A node may still answer with a block that a reorg has taken back.
+        let block = state.chain.inclusion(&head, hash).or_else(|| {
+            let stale = world.plan.rate(Fault::RpcStale, world.now()) > 0;
+            stale.then(|| state.chain.ever_included(hash)).flatten()
+        });
+        let Some(block) = block else {
+            return "null".to_owned();
+        };
+        let mined = block.mined.iter().find(|m| m.tx.hash == hash);
+        let Some(mined) = mined else {
+            return "null".to_owned();
+        };
+        format!(
+            r#"{{"transactionHash":"{hash}","blockNumber":"{:#x}","blockHash":"{}","status":"{:#x}","gasUsed":"{GAS:#x}","effectiveGasPrice":"{:#x}"}}"#,
+            block.number,
+            block.hash,
+            u8::from(mined.reverted.is_none()),
+            mined.price
+        )
+    }
+}
+
+/// The transaction in the parameters of `eth_sendRawTransaction`.
+fn read(params: &Value) -> Option<Tx> {
+    let raw: Bytes = params[0].as_str()?.parse().ok()?;
+    let envelope = TxEnvelope::decode_2718(&mut raw.as_ref()).ok()?;
+    let from = envelope
+        .signature()
+        .recover_address_from_prehash(&envelope.signature_hash())
+        .ok()?;
+    let call = decode(envelope.to()?, envelope.input())?;
+    Some(Tx {
+        hash: *envelope.tx_hash(),
+        from,
+        nonce: envelope.nonce(),
+        call,
+        max_fee: envelope.max_fee_per_gas(),
+        tip: envelope.max_priority_fee_per_gas().unwrap_or_default(),
+        gas_limit: envelope.gas_limit(),
+        process: None,
+    })
+}
+
+/// Calldata as the protocol's transaction.
+fn decode(to: Address, data: &[u8]) -> Option<Transaction> {
+    let narrow = |round: alloy::primitives::U256| u32::try_from(round).ok().map(Round);
+    if to == TOKEN {
+        return match TokenCall::abi_decode(data).ok()? {
+            TokenCall::approve(call) => Some(Transaction::Approve {
+                token: TOKEN,
+                amount: Amount(call.value),
+            }),
+            _ => None,
+        };
+    }
+    if to != TASK {
+        return None;
+    }
+    Some(match TaskCall::abi_decode(data).ok()? {
+        TaskCall::stake(c) => Transaction::Stake {
+            amount: Amount(c.amount),
+        },
+        TaskCall::joinRound(c) => Transaction::JoinRound {
+            round: narrow(c.round)?,
+            sample_count: c.sampleCount,
+        },
+        TaskCall::contribute(c) => Transaction::Contribute {
+            round: narrow(c.round)?,
+            draw_digest: RoundDigest(c.drawDigest),
+            model: ModelHash(c.modelHash),
+        },
+        TaskCall::commitVote(c) => Transaction::CommitVote {
+            round: narrow(c.round)?,
+            round_digest: RoundDigest(c.roundDigest),
+            commitment: Commitment(c.commitment),
+        },
+        TaskCall::revealVote(c) => Transaction::RevealVote {
+            round: narrow(c.round)?,
+            hash: ModelHash(c.aggregateHash),
+            score: Score::try_from(c.score).ok()?,
+            mask: IncludedMask(u64::try_from(c.includedMask).ok()?),
+            salt: c.salt,
+        },
+        TaskCall::selectRoundParticipants(c) => Transaction::SelectRoundParticipants {
+            round: narrow(c.round)?,
+        },
+        TaskCall::finishRound(c) => Transaction::FinishRound {
+            round: narrow(c.round)?,
+        },
+        TaskCall::slash(c) => Transaction::Slash {
+            round: narrow(c.round)?,
+        },
+        TaskCall::terminate(_) => Transaction::Terminate,
+        TaskCall::claimRewards(_) => Transaction::ClaimRewards,
+        _ => return None,
+    })
+}

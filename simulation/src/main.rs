@@ -1,0 +1,268 @@
+//! `simulate`: runs seeds, replays one, and shows that planted bugs are found.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Instant,
+};
+
+use anyhow::{bail, ensure};
+use clap::Parser;
+use simulation::{Bug, Report, report::Totals, run};
+
+/// The controller in a simulated world.
+#[derive(Debug, Parser)]
+#[command(name = "simulate", version)]
+struct Args {
+    /// Replay this one seed.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Print what happens, line by line.
+    #[arg(long)]
+    trace: bool,
+    /// How many seeds to run.
+    #[arg(long, default_value_t = 1000)]
+    seeds: u64,
+    /// The first of them.
+    #[arg(long, default_value_t = 0)]
+    from: u64,
+    /// Plant this bug.
+    #[arg(long)]
+    bug: Option<String>,
+    /// Run each planted bug until it is found.
+    #[arg(long)]
+    planted: bool,
+    /// Run every seed twice, and compare the traces.
+    #[arg(long)]
+    twice: bool,
+    /// Run the seeds that once showed something (`simulation/seeds.txt`).
+    #[arg(long)]
+    regressions: bool,
+    /// Keep figures in this file, and go on from there.
+    #[arg(long)]
+    resume: Option<PathBuf>,
+    /// Threads; default: as many as there are cores.
+    #[arg(long)]
+    threads: Option<usize>,
+}
+
+fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    let bug = match &args.bug {
+        Some(name) => Some(bug(name)?),
+        None => None,
+    };
+    if let Some(seed) = args.seed {
+        return replay(seed, bug, args.trace);
+    }
+    if args.planted {
+        return planted(&args);
+    }
+    if args.regressions {
+        return regressions(&args);
+    }
+    if args.twice {
+        return twice(&args);
+    }
+    match args.resume.clone() {
+        Some(file) => soak(&args, &file),
+        None => many(&args, bug),
+    }
+}
+
+fn bug(name: &str) -> anyhow::Result<Bug> {
+    let found = Bug::ALL.into_iter().find(|bug| format!("{bug:?}") == name);
+    match found {
+        Some(bug) => Ok(bug),
+        None => bail!("there is no bug {name:?}: {:?}", Bug::ALL),
+    }
+}
+
+fn replay(seed: u64, bug: Option<Bug>, trace: bool) -> anyhow::Result<()> {
+    let report = run(seed, bug, true);
+    println!("seed {seed}: {}", report.plan);
+    let shown = if trace { report.lines.len() } else { 60 };
+    for line in &report.lines[report.lines.len().saturating_sub(shown)..] {
+        println!("{line}");
+    }
+    println!(
+        "{} events, {} calls, {} virtual seconds, trace {:016x}",
+        report.events, report.calls, report.seconds, report.hash
+    );
+    for violation in &report.violations {
+        println!("VIOLATION: {violation}");
+    }
+    ensure!(report.violations.is_empty(), "seed {seed} breaks a promise");
+    Ok(())
+}
+
+fn threads(args: &Args) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    args.threads.unwrap_or(cores).max(1)
+}
+
+/// Runs seeds on all threads until one fails or all are done.
+fn sweep(seeds: std::ops::Range<u64>, threads: usize, bug: Option<Bug>) -> (Totals, Vec<Report>) {
+    let next = AtomicU64::new(seeds.start);
+    let stop = AtomicBool::new(false);
+    let failed = Mutex::new(Vec::new());
+    let totals = Mutex::new(Totals::default());
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                let mut mine = Totals::default();
+                while !stop.load(Ordering::Relaxed) {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds.end {
+                        break;
+                    }
+                    let report = run(seed, bug, false);
+                    mine.add(&report);
+                    if !report.violations.is_empty() {
+                        stop.store(true, Ordering::Relaxed);
+                        failed.lock().unwrap_or_else(PoisonError::into_inner).push(report);
+                    }
+                }
+                totals.lock().unwrap_or_else(PoisonError::into_inner).merge(&mine);
+            });
+        }
+    });
+    let mut failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+    failed.sort_by_key(|report| report.seed);
+    (totals.into_inner().unwrap_or_else(PoisonError::into_inner), failed)
+}
+
+fn many(args: &Args, bug: Option<Bug>) -> anyhow::Result<()> {
+    let started = Instant::now();
+    let (totals, failed) = sweep(args.from..args.from + args.seeds, threads(args), bug);
+    let seconds = started.elapsed().as_secs_f64();
+    print!("{}", totals.table());
+    println!(
+        "{} runs in {seconds:.1} s ({:.0} a second), {:.1} virtual days, {} calls",
+        totals.runs,
+        totals.runs as f64 / seconds,
+        totals.seconds as f64 / 86_400.0,
+        totals.calls
+    );
+    if let Some(report) = failed.first() {
+        println!("seed {} breaks a promise; the end of its trace:", report.seed);
+        let _ = replay(report.seed, bug, false);
+        bail!("see all of it with: simulate --seed {} --trace", report.seed);
+    }
+    let missing = totals.missing();
+    ensure!(
+        args.seeds < 10_000 || missing.is_empty(),
+        "the runs show too little, these never happened: {}",
+        missing.join("; ")
+    );
+    Ok(())
+}
+
+/// One seed a line, and why.
+const SEEDS: &str = include_str!("../seeds.txt");
+
+fn regressions(args: &Args) -> anyhow::Result<()> {
+    let mut count = 0;
+    for line in SEEDS
+        .lines()
+        .map(str::trim)
+        .filter(|l| !l.is_empty() && !l.starts_with('#'))
+    {
+        let seed = line.split_whitespace().next().unwrap_or_default().parse()?;
+        let report = run(seed, None, false);
+        if !report.violations.is_empty() {
+            return replay(seed, None, args.trace);
+        }
+        count += 1;
+    }
+    println!("{count} regression seeds pass");
+    Ok(())
+}
+
+fn twice(args: &Args) -> anyhow::Result<()> {
+    for seed in args.from..args.from + args.seeds {
+        let (first, second) = (run(seed, None, false), run(seed, None, true));
+        ensure!(
+            (first.hash, first.events, first.calls) == (second.hash, second.events, second.calls),
+            "seed {seed} gave two different runs: traces {:016x} and {:016x}",
+            first.hash,
+            second.hash
+        );
+    }
+    println!("{} seeds gave the same run twice", args.seeds);
+    Ok(())
+}
+
+/// Seeds between two lines of progress.
+const CHUNK: u64 = 5_000;
+
+/// Any number of seeds, in pieces; what is done is kept in `file`.
+fn soak(args: &Args, file: &Path) -> anyhow::Result<()> {
+    let mut totals = match std::fs::read_to_string(file) {
+        Ok(text) => Totals::from_json(&text)?,
+        Err(_) => Totals::default(),
+    };
+    let started = Instant::now();
+    let before = totals.runs;
+    while totals.runs < args.seeds {
+        let from = args.from + totals.runs;
+        let until = (from + CHUNK).min(args.from + args.seeds);
+        let (chunk, failed) = sweep(from..until, threads(args), None);
+        if let Some(report) = failed.first() {
+            let _ = replay(report.seed, None, false);
+            bail!("see all of it with: simulate --seed {} --trace", report.seed);
+        }
+        totals.merge(&chunk);
+        let partial = file.with_extension("partial");
+        std::fs::write(&partial, totals.to_json())?;
+        std::fs::rename(&partial, file)?;
+        let rate = (totals.runs - before) as f64 / started.elapsed().as_secs_f64();
+        let left = (args.seeds - totals.runs) as f64 / rate / 60.0;
+        println!(
+            "{} of {} seeds, {rate:.0} a second, {left:.0} minutes left",
+            totals.runs, args.seeds
+        );
+    }
+    print!("{}", totals.table());
+    println!(
+        "{} runs, {:.1} virtual years, {} calls",
+        totals.runs,
+        totals.seconds as f64 / 31_557_600.0,
+        totals.calls
+    );
+    let missing = totals.missing();
+    ensure!(
+        missing.is_empty(),
+        "the runs show too little, these never happened: {}",
+        missing.join("; ")
+    );
+    Ok(())
+}
+
+fn planted(args: &Args) -> anyhow::Result<()> {
+    let mut unfound = Vec::new();
+    for bug in Bug::ALL {
+        let started = Instant::now();
+        let (totals, failed) = sweep(0..args.seeds, threads(args), Some(bug));
+        match failed.first() {
+            Some(report) => println!(
+                "{bug:?}: found by seed {} after {} runs, {:.1} s: {}",
+                report.seed,
+                totals.runs,
+                started.elapsed().as_secs_f64(),
+                report.violations[0]
+            ),
+            None => unfound.push(format!("{bug:?}")),
+        }
+    }
+    ensure!(
+        unfound.is_empty(),
+        "not found in {} seeds: {}",
+        args.seeds,
+        unfound.join(", ")
+    );
+    Ok(())
+}
