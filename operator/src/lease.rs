@@ -249,6 +249,9 @@ mod tests {
         assert!(fence.open(103));
         assert!(!fence.open(104));
         assert!(FENCE > RENEW_EVERY, "a renewal in flight must not outlive the fence");
-        assert!(DURATION - FENCE >= 2 * RENEW_EVERY, "one slow renewal must not stop broadcasts");
+        assert!(
+            DURATION - FENCE >= 2 * RENEW_EVERY,
+            "one slow renewal must not stop broadcasts"
+        );
     }
 }
