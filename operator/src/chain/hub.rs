@@ -136,6 +136,7 @@ impl ChainHub {
             poll: config.poll(),
             fence,
         };
+        senders.reroute(config.identity, &reader, &sending);
         let watched = Watched::default();
         let (wakes, _) = broadcast::channel(WAKES);
         let (tell, health) = watch::channel(ChainHealth::Connecting);

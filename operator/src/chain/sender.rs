@@ -118,6 +118,11 @@ impl EvmSender {
         *self.shared.route.write().unwrap_or_else(PoisonError::into_inner) = Route { reader, config };
     }
 
+    /// Whether it sends through the endpoints of this FLChain.
+    pub(super) fn goes_through(&self, name: &str) -> bool {
+        self.shared.route().reader.rpc().chain() == name
+    }
+
     /// Nobody waits and nothing is in flight.
     pub(super) fn is_idle(&self) -> bool {
         self.shared.queue().is_idle()

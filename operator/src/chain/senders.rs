@@ -40,6 +40,17 @@ impl Senders {
         sender.clone()
     }
 
+    /// An FLChain was opened anew: its senders go on by `reader`, also one whose caller waits for a call in flight and so
+    /// does not ask for it again. Those of another FLChain of the same chain keep their way.
+    pub(super) fn reroute(&self, chain: ChainIdentity, reader: &Arc<EvmReader>, config: &SenderConfig) {
+        let by_key = self.by_key.lock().unwrap_or_else(PoisonError::into_inner);
+        for ((known, _), sender) in by_key.iter() {
+            if *known == chain && sender.goes_through(reader.rpc().chain()) {
+                sender.reroute(reader.clone(), config.clone());
+            }
+        }
+    }
+
     /// Forgets the senders that nobody holds and that have nothing to do, and with them their keys.
     pub fn forget_idle(&self) {
         let mut by_key = self.by_key.lock().unwrap_or_else(PoisonError::into_inner);
