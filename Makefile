@@ -32,7 +32,7 @@ lint: ## formatting, clippy, shell scripts
 unit: ## cargo tests of everything but the scenarios
 	@hack/test.sh unit
 
-simulation: ## 10,000 seeds of the controller in a simulated world, and planted bugs that it must find
+simulation: ## 2,500 seeds of the controller in a simulated world, and planted bugs that it must find
 	@hack/test.sh simulation
 
 soak: ## a million seeds (hours; interrupted, it goes on where it was)

@@ -4,12 +4,13 @@
 #   generate   committed ABI and CRD files are what their sources give
 #   lint       formatting, clippy, scripts
 #   unit       cargo tests of everything but the scenarios
-#   simulation 10,000 seeds of the controller in a simulated world, and planted bugs that it must find
+#   simulation 2,500 seeds of the controller in a simulated world, and planted bugs that it must find
 #   charts     helm lint and template, and what the charts promise
 #   e2e        scenarios on a kind cluster with the images of this checkout
 # and, only when named:
 #   chaos      scenarios that break the node, the API server or the chain under everybody's feet, one after the other
 #
+#   SIMULATION_SEEDS=2500  how many seeds the simulation runs
 #   KEEP=1          leaves the cluster up at the end
 #   E2E_ARGS=...    passed to the e2e test binary (a filter, for instance)
 #   E2E_THREADS=3   how many scenarios run at once
@@ -50,7 +51,8 @@ simulation() {
   "$simulate" --regressions
   "$simulate" --twice --seeds 20
   "$simulate" --planted --seeds 2000
-  timed "10,000 seeds" "$simulate" --seeds 10000
+  # Ten thousand, with the demand that every fault struck, once what docs/decisions/0008 lists as open is mended.
+  timed "${SIMULATION_SEEDS:-2500} seeds" "$simulate" --seeds "${SIMULATION_SEEDS:-2500}"
 }
 
 charts() { charts/test.sh; }
