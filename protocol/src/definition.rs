@@ -16,6 +16,10 @@ use crate::{
     types::{B256, DefinitionHash},
 };
 
+mod aggregation;
+
+pub use aggregation::{Aggregation, Rule};
+
 /// Largest definition document, in bytes.
 pub const MAX_DEFINITION_BYTES: usize = 1 << 20;
 
@@ -207,29 +211,6 @@ pub struct Split {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Aggregation {
-    pub rule: Rule,
-    /// Weigh by declared sample counts, clamped; false: every contribution counts the same.
-    pub weighted: bool,
-}
-
-/// Aggregation rules carry versions: another arithmetic is another rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Rule {
-    #[serde(rename = "mean/v1")]
-    MeanV1,
-}
-
-impl Rule {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::MeanV1 => "mean/v1",
-        }
-    }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Evaluation {
     pub metric: Metric,
     /// Must be the metric's own direction; written out so that a reader need not know it.
@@ -319,6 +300,7 @@ impl DefinitionDocument {
             1..=90,
             "between 1 and 90",
         )?;
+        self.aggregation.check()?;
         number("evaluation.epsilon", &self.evaluation.epsilon, "between 0 and 1", |x| {
             (0.0..=1.0).contains(&x)
         })?;
