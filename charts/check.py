@@ -130,6 +130,34 @@ def check_shapes():
     check(not [d for d in of_kind(load("chain-secret"), "Secret") if d["type"] == "Opaque"], "chain-secret: a Secret")
 
 
+def check_alerts():
+    """Alerts ask for metrics and reasons that exist, and docs/faults.md explains each of them."""
+    root = Path(__file__).resolve().parent.parent
+    source = "".join(p.read_text() for folder in ("operator/src", "crds/src/conditions") for p in (root / folder).rglob("*.rs"))
+    faults = (root / "docs/faults.md").read_text()
+    rules = [rule for doc in of_kind(load("metrics"), "PrometheusRule") for group in doc["spec"]["groups"] for rule in group["rules"]]
+    check(len(rules) >= 10, "metrics: no alerts")
+    for rule in rules:
+        check(f"`{rule['alert']}`" in faults, f"docs/faults.md does not explain {rule['alert']}")
+        for quoted in re.findall(r'(?:reason|type)=~?"([^"]+)"', rule["expr"]):
+            for one in quoted.split("|"):
+                check(f'= "{one}"' in source, f"{rule['alert']}: there is no reason or type {one}")
+    for metric in set(re.findall(r"fl_alliance_\w+", faults + "".join(rule["expr"] for rule in rules))):
+        check(f'"{metric}"' in source, f"there is no metric {metric}")
+    alerts = {rule["alert"] for rule in rules}
+    for alert in set(re.findall(r"`(FLAlliance\w+)`", faults)):
+        check(alert in alerts, f"docs/faults.md names an alert {alert} that does not exist")
+    table = "".join(line for line in faults.splitlines() if line.startswith("|"))
+    for reason in set(re.findall(r"`([A-Z][a-z]\w+)`", table)) - alerts:
+        check(f'= "{reason}"' in source, f"docs/faults.md names a reason {reason} that does not exist")
+
+
+def check_replicas():
+    controller = next(d for d in of_kind(load("replicas"), "Deployment") if d["metadata"]["name"].endswith("-controller"))
+    check(controller["spec"]["replicas"] == 2 and controller["spec"]["strategy"]["type"] == "RollingUpdate", "replicas")
+    check("podAntiAffinity" in pod_spec(controller)["affinity"], "replicas: both on one node")
+
+
 def check_definitions():
     for shape, kept in (("crds", True), ("crds-bare", False)):
         docs = load(shape)
@@ -149,6 +177,8 @@ def main():
     check_reasons()
     check_shapes()
     check_definitions()
+    check_replicas()
+    check_alerts()
     for failure in FAILURES:
         print(f"charts: {failure}", file=sys.stderr)
     return 1 if FAILURES else 0

@@ -42,13 +42,15 @@ render plain fl-alliance --set gateway.plainHttp=true --set gateway.store.existi
 render own-secrets fl-alliance --set gateway.tls.existingSecret=cert --set gateway.tokenKey.existingSecret=key
 render chain fl-alliance "${chain[@]}" --set 'chain.rpc.urls={http://a:8545,http://b:8546}'
 render chain-secret fl-alliance "${chain[@]}" --set chain.rpc.existingSecret=rpc
-render metrics fl-alliance --set metrics.serviceMonitor.enabled=true
+render metrics fl-alliance --set metrics.serviceMonitor.enabled=true --set metrics.prometheusRule.enabled=true
+render replicas fl-alliance --set controller.replicas=2
 render devnet fl-alliance-devnet
 render devnet-bare fl-alliance-devnet --set deploy.enabled=false
 
 refused fl-alliance --set clusterWide=true --set 'tenantNamespaces={a}'
 refused fl-alliance --set 'tenantNamespaces={A_b}'
 refused fl-alliance --set typo=1
+refused fl-alliance --set controller.replicas=0
 refused fl-alliance --set gateway.store.subPath=../other
 refused fl-alliance --set chain.create=true
 refused fl-alliance "${chain[@]}"
@@ -69,4 +71,4 @@ if [ "${SERVER:-0}" = 1 ]; then
     kubectl apply --dry-run=server --validate=strict -n default -f "$OUT/$file.server.yaml" >/dev/null
   done
 fi
-echo "charts: lint, 12 shapes rendered, 10 refused, promises hold"
+echo "charts: lint, 13 shapes rendered, 11 refused, promises hold"

@@ -18,6 +18,7 @@ use k8s_openapi::{
     jiff,
 };
 use kube::{Api, Client, ResourceExt, api::PostParams};
+use prometheus::{IntCounter, IntGauge, Registry};
 
 use crate::clock::Clock;
 
@@ -27,6 +28,12 @@ pub const DURATION: Duration = Duration::from_secs(15);
 pub const RENEW_EVERY: Duration = Duration::from_secs(3);
 /// Nothing is broadcast in the last seconds before the Lease could go to another.
 pub const FENCE: Duration = Duration::from_secs(8);
+
+/// A holder that was itself seen silent for this long may be replaced as soon as the Lease is [`DURATION`] old by its own
+/// time stamp. Longer than the fence stays open, so it needs no trust in the holder's clock: what the clock adds, if it
+/// is right, is the time for what the holder had in flight. A replica that starts after its predecessor died takes over
+/// this way some seconds earlier.
+pub const SILENCE: Duration = Duration::from_secs(9);
 
 /// Whether this process may broadcast: its last renewal is young enough.
 #[derive(Debug, Clone, Default)]
@@ -55,20 +62,62 @@ pub enum Step {
     Wait(Duration),
 }
 
-/// Holder, and the renewal time in Unix seconds as *observed* (the moment this process saw it change), so that the
-/// holder's clock does not matter.
-pub fn decide(me: &str, holder: Option<&str>, observed_at: u64, now: u64) -> Step {
-    match holder {
+/// The Lease as one candidate knows it; times in Unix seconds.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Known<'a> {
+    pub holder: Option<&'a str>,
+    /// When this process saw it change last, by its own clock.
+    pub observed_at: u64,
+    /// Its time stamp, by the holder's clock.
+    pub renewed_at: Option<u64>,
+}
+
+pub fn decide(me: &str, lease: Known<'_>, now: u64) -> Step {
+    match lease.holder {
         None | Some("") => Step::Take,
         Some(other) if other == me => Step::Take,
         Some(_) => {
-            let free_at = observed_at + DURATION.as_secs();
+            let by_own_clock = lease.observed_at + DURATION.as_secs();
+            let by_both = lease.renewed_at.map_or(by_own_clock, |renewed| {
+                (renewed + DURATION.as_secs()).max(lease.observed_at + SILENCE.as_secs())
+            });
+            let free_at = by_own_clock.min(by_both);
             if now >= free_at {
                 Step::Take
             } else {
                 Step::Wait(Duration::from_secs(free_at - now))
             }
         }
+    }
+}
+
+/// What one process knows of the Lease.
+#[derive(Debug, Clone)]
+pub struct LeaseMetrics {
+    leading: IntGauge,
+    transitions: IntGauge,
+    failures: IntCounter,
+}
+
+impl LeaseMetrics {
+    /// # Errors
+    /// If they are registered there already.
+    pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let metrics = Self {
+            leading: IntGauge::new("fl_alliance_leading", "1 while this replica holds the Lease")?,
+            transitions: IntGauge::new(
+                "fl_alliance_lease_transitions",
+                "How often the Lease has changed hands, as written in it; it should move at upgrades only",
+            )?,
+            failures: IntCounter::new(
+                "fl_alliance_lease_renewal_failures_total",
+                "Renewals of the Lease that failed or took too long",
+            )?,
+        };
+        registry.register(Box::new(metrics.leading.clone()))?;
+        registry.register(Box::new(metrics.transitions.clone()))?;
+        registry.register(Box::new(metrics.failures.clone()))?;
+        Ok(metrics)
     }
 }
 
@@ -79,6 +128,7 @@ pub struct LeaseKeeper {
     identity: String,
     clock: Arc<dyn Clock>,
     fence: Fence,
+    metrics: LeaseMetrics,
 }
 
 impl std::fmt::Debug for LeaseKeeper {
@@ -91,13 +141,21 @@ impl std::fmt::Debug for LeaseKeeper {
 }
 
 impl LeaseKeeper {
-    pub fn new(client: Client, namespace: &str, name: &str, identity: &str, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(
+        client: Client,
+        namespace: &str,
+        name: &str,
+        identity: &str,
+        clock: Arc<dyn Clock>,
+        metrics: LeaseMetrics,
+    ) -> Self {
         Self {
             api: Api::namespaced(client, namespace),
             name: name.to_owned(),
             identity: identity.to_owned(),
             clock,
             fence: Fence::default(),
+            metrics,
         }
     }
 
@@ -117,8 +175,15 @@ impl LeaseKeeper {
                         seen = Some((version, now));
                     }
                     let observed_at = seen.as_ref().map_or(now, |(_, at)| *at);
-                    let holder = current.as_ref().and_then(|l| l.spec.as_ref()?.holder_identity.clone());
-                    match decide(&self.identity, holder.as_deref(), observed_at, now) {
+                    let spec = current.as_ref().and_then(|lease| lease.spec.as_ref());
+                    let holder = spec.and_then(|spec| spec.holder_identity.clone());
+                    let renewed_at = spec.and_then(|spec| spec.renew_time.as_ref()?.0.as_second().try_into().ok());
+                    let known = Known {
+                        holder: holder.as_deref(),
+                        observed_at,
+                        renewed_at,
+                    };
+                    match decide(&self.identity, known, now) {
                         Step::Take => match self.write(current, Some(&self.identity)).await {
                             Ok(()) => {
                                 self.fence.renewed(now);
@@ -157,8 +222,14 @@ impl LeaseKeeper {
                     self.fence.renewed(started);
                 }
                 Ok(Ok(Some(holder))) => return LostLease::Taken(holder),
-                Ok(Err(error)) => tracing::warn!(%error, "cannot renew the lease"),
-                Err(_) => tracing::warn!("renewing the lease timed out"),
+                Ok(Err(error)) => {
+                    self.metrics.failures.inc();
+                    tracing::warn!(%error, "cannot renew the lease");
+                }
+                Err(_) => {
+                    self.metrics.failures.inc();
+                    tracing::warn!("renewing the lease timed out");
+                }
             }
             if self.clock.now().0.saturating_sub(renewed) >= DURATION.as_secs() {
                 return LostLease::NotRenewed;
@@ -191,6 +262,7 @@ impl LeaseKeeper {
         lease.metadata.name = Some(self.name.clone());
         let before = lease.spec.take().unwrap_or_default();
         let changed = before.holder_identity.as_deref() != holder;
+        let transitions = before.lease_transitions.unwrap_or(0) + i32::from(changed);
         lease.spec = Some(LeaseSpec {
             holder_identity: Some(holder.unwrap_or_default().to_owned()),
             lease_duration_seconds: i32::try_from(DURATION.as_secs()).ok(),
@@ -199,7 +271,7 @@ impl LeaseKeeper {
             } else {
                 before.acquire_time
             },
-            lease_transitions: Some(before.lease_transitions.unwrap_or(0) + i32::from(changed)),
+            lease_transitions: Some(transitions),
             renew_time: Some(now),
             ..LeaseSpec::default()
         });
@@ -208,6 +280,8 @@ impl LeaseKeeper {
         } else {
             self.api.create(&PostParams::default(), &lease).await?;
         }
+        self.metrics.leading.set(i64::from(holder.is_some()));
+        self.metrics.transitions.set(transitions.into());
         Ok(())
     }
 }
@@ -225,20 +299,53 @@ pub enum LostLease {
 mod tests {
     use super::*;
 
+    fn held(observed_at: u64, renewed_at: u64) -> Known<'static> {
+        Known {
+            holder: Some("b"),
+            observed_at,
+            renewed_at: Some(renewed_at),
+        }
+    }
+
+    fn after(seconds: u64) -> Step {
+        Step::Wait(Duration::from_secs(seconds))
+    }
+
     #[test]
     fn a_lease_is_taken_when_free_ours_or_expired() {
-        assert_eq!(decide("a", None, 0, 100), Step::Take);
-        assert_eq!(decide("a", Some(""), 100, 100), Step::Take);
-        assert_eq!(decide("a", Some("a"), 100, 100), Step::Take);
-        assert_eq!(decide("a", Some("b"), 100, 100 + DURATION.as_secs()), Step::Take);
+        let of = |holder| Known {
+            holder,
+            observed_at: 100,
+            renewed_at: None,
+        };
+        assert_eq!(decide("a", of(None), 100), Step::Take);
+        assert_eq!(decide("a", of(Some("")), 100), Step::Take);
+        assert_eq!(decide("a", of(Some("a")), 100), Step::Take);
+        assert_eq!(decide("a", of(Some("b")), 100 + DURATION.as_secs()), Step::Take);
     }
 
     #[test]
     fn a_lease_of_another_is_waited_for() {
+        assert_eq!(decide("a", held(100, 100), 105), after(10));
+    }
+
+    #[test]
+    fn one_who_comes_late_waits_for_the_time_stamp_but_watches_a_while_itself() {
+        assert_eq!(decide("a", held(103, 100), 103), after(12), "the time stamp");
+        assert_eq!(decide("a", held(112, 100), 112), after(9), "its own watch");
+        assert_eq!(decide("a", held(112, 100), 121), Step::Take);
+    }
+
+    #[test]
+    fn a_wrong_clock_of_the_holder_shortens_nothing_below_the_fence_and_prolongs_nothing() {
         assert_eq!(
-            decide("a", Some("b"), 100, 105),
-            Step::Wait(DURATION - Duration::from_secs(5))
+            decide("a", held(100, 10), 100),
+            after(SILENCE.as_secs()),
+            "an hour slow"
         );
+        assert_eq!(decide("a", held(100, 9_000), 100), after(DURATION.as_secs()), "ahead");
+        // One second more for the clocks' whole seconds.
+        assert!(SILENCE > DURATION - FENCE + Duration::from_secs(1));
     }
 
     #[test]

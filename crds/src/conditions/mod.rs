@@ -7,4 +7,4 @@ mod reasons;
 mod update;
 
 pub use reasons::{ALL_REASONS, ALL_TYPES, Documented, reason, types};
-pub use update::{ConditionStatus, NewCondition, find, is_true, remove, set};
+pub use update::{ConditionStatus, NewCondition, find, is_problem, is_true, remove, set};

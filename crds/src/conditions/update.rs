@@ -2,6 +2,8 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
+use super::types;
+
 /// Longest message kept; a status must stay small and an error text may not be.
 const MAX_MESSAGE: usize = 1024;
 
@@ -50,6 +52,17 @@ impl NewCondition {
             reason,
             message: message.into(),
         }
+    }
+}
+
+/// Whether a condition is not as it should be. `Reconciling` is not a problem, only a state; of the types that are there
+/// to warn `True` is the problem, of all others anything else.
+pub fn is_problem(condition: &Condition) -> bool {
+    let holds = condition.status == ConditionStatus::True.as_str();
+    match condition.type_.as_str() {
+        types::RECONCILING => false,
+        types::STALLED | types::CLOCK_SKEW | types::DUTY_AT_RISK | types::JOB_PENDING => holds,
+        _ => !holds,
     }
 }
 

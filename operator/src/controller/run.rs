@@ -12,6 +12,7 @@ use super::{
     context::{Context, Settings},
     metrics::Metrics,
     open::Opener,
+    problems::Problems,
     serve::{self, Readiness},
     watch::{Watches, run_watches},
 };
@@ -20,7 +21,7 @@ use crate::{
     clock::{Clock, SystemClock},
     cluster::KubeCluster,
     gateway::{GatewayClient, TokenKey},
-    lease::LeaseKeeper,
+    lease::{LeaseKeeper, LeaseMetrics},
     randomness::SystemRandomness,
 };
 
@@ -120,6 +121,7 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
         &args.lease,
         &args.identity,
         clock.clone(),
+        LeaseMetrics::new(&metrics.registry).context("cannot register metrics")?,
     );
     // A replica that waits for the Lease is healthy and ready: it is doing what it is there for.
     readiness.set("waiting for the lease", true);
@@ -134,6 +136,11 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
     let opener = Opener::new(clock.clone(), lease.fence(), chain_metrics);
     let registry = Arc::new(Registry::new(Box::new(opener), wakes));
     let watches = Watches::new(&settings);
+    let problems = Problems::new(watches.chains(), watches.scopes()).context("cannot register metrics")?;
+    metrics
+        .registry
+        .register(Box::new(problems))
+        .context("cannot register metrics")?;
     let cluster = KubeCluster::new(
         client.clone(),
         watches.chains(),
