@@ -85,7 +85,7 @@ async fn make_namespace(client: &Client, name: &str, pod_security: &str) -> Resu
     Ok(())
 }
 
-/// Kills pods as a node that loses power would: no grace, no farewell.
+/// Kills pods as `kubectl delete --force` does: processes hear of it two seconds before they end.
 pub fn kill_pods(namespace: &str, labels: &str) -> Result<()> {
     let now = ["--grace-period=0", "--force"];
     kubectl(&[&["-n", namespace, "delete", "pods", "-l", labels], &now[..]].concat()).map(drop)

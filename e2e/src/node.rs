@@ -27,10 +27,23 @@ impl Node {
         run(Command::new("docker").args(["exec", &self.container, "bash", "-euo", "pipefail", "-c", script]))
     }
 
-    /// Process id, as the node sees it, of the first process of a pod's running container.
+    /// Process id, as the node sees it, of the first process of a running container of that name in a namespace.
     pub fn process_of(&self, namespace: &str, container: &str) -> Result<u32> {
+        self.process(namespace, container, "")
+    }
+
+    /// The same for one pod of several.
+    pub fn process_of_pod(&self, namespace: &str, pod: &str, container: &str) -> Result<u32> {
+        self.process(
+            namespace,
+            container,
+            &format!(r#",labels."io.kubernetes.pod.name"=={pod}"#),
+        )
+    }
+
+    fn process(&self, namespace: &str, container: &str, more: &str) -> Result<u32> {
         let filter = format!(
-            r#"labels."io.kubernetes.pod.namespace"=={namespace},labels."io.kubernetes.container.name"=={container}"#
+            r#"labels."io.kubernetes.pod.namespace"=={namespace},labels."io.kubernetes.container.name"=={container}{more}"#
         );
         let all = self.sh(&format!("ctr --namespace k8s.io containers list --quiet '{filter}'"))?;
         let tasks = self.sh("ctr --namespace k8s.io tasks list")?;

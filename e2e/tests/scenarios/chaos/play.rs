@@ -1,13 +1,17 @@
 //! The task that is played, and when a strike comes.
 
-use std::time::{Duration, Instant};
+use std::{
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use alloy::primitives::Address;
 use e2e::{
     cluster,
     devnet::Devnet,
     manifests::{TaskShape, Windows},
-    site::Site,
+    shell::{root, tool},
+    site::{RELEASE, Site},
     task::Team,
     wait::{Look, until_every},
 };
@@ -139,19 +143,41 @@ impl Play {
         .unwrap()
     }
 
-    /// From now until the chain holds something new from these clients.
+    /// `helm upgrade` of the operator with one value changed, until all is ready again.
+    pub(super) fn upgrade(&self, value: &str) {
+        let upgraded = Command::new(tool("helm"))
+            .args(["upgrade", RELEASE])
+            .arg(root().join("charts/fl-alliance"))
+            .args(["--namespace", &self.operator, "--reuse-values", "--set", value])
+            .args(["--wait", "--timeout", "2m"])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&upgraded.stderr);
+        assert!(upgraded.status.success(), "{said}");
+    }
+
+    async fn transactions(&self) -> anyhow::Result<u64> {
+        let mut sum = 0;
+        for address in self.team.addresses() {
+            sum += self.devnet().nonce(address).await?;
+        }
+        Ok(sum)
+    }
+
+    /// From now until the chain holds something that these clients sent later than now: what the next two blocks bring
+    /// may have been under way.
     pub(super) async fn until_next_transaction(&self) -> Duration {
         let started = Instant::now();
-        let sum = || async {
-            let mut sum = 0;
-            for address in self.team.addresses() {
-                sum += self.devnet().nonce(address).await?;
-            }
-            anyhow::Ok(sum)
-        };
-        let before = sum().await.unwrap();
+        let head = || async { anyhow::Ok(self.devnet().snapshot(self.contract, None, &[]).await?.block.number) };
+        let first = head().await.unwrap();
+        let before = until_every(LOOK, "two blocks", Duration::from_secs(60), || async {
+            let now = head().await?;
+            Ok(Look::when(now >= first + 2, self.transactions().await?, now))
+        })
+        .await
+        .unwrap();
         until_every(LOOK, "the next transaction", Duration::from_secs(180), || async {
-            let now = sum().await?;
+            let now = self.transactions().await?;
             Ok(Look::when(now > before, started.elapsed(), now))
         })
         .await
