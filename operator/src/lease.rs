@@ -5,11 +5,8 @@
 //! state and contract make a second sender harmless): it saves double work and reverts.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use k8s_openapi::{
@@ -35,21 +32,47 @@ pub const FENCE: Duration = Duration::from_secs(8);
 /// this way some seconds earlier.
 pub const SILENCE: Duration = Duration::from_secs(9);
 
-/// Whether this process may broadcast: its last renewal is young enough.
+/// Whether this process may broadcast: its last renewal is young enough by two clocks. The wall clock may be set back, and
+/// the steady one stands still while a machine sleeps; the older of the two ages counts.
 #[derive(Debug, Clone, Default)]
 pub struct Fence {
-    renewed_at: Arc<AtomicU64>,
+    renewed: Arc<Mutex<Option<Renewal>>>,
+}
+
+/// A moment by both clocks: when a renewal was begun.
+#[derive(Debug, Clone, Copy)]
+struct Renewal {
+    wall: u64,
+    steady: Instant,
+}
+
+impl Renewal {
+    fn begins(wall: u64) -> Self {
+        Self {
+            wall,
+            steady: Instant::now(),
+        }
+    }
+
+    fn age(self, now: Self) -> Duration {
+        let by_wall = Duration::from_secs(now.wall.saturating_sub(self.wall));
+        now.steady.saturating_duration_since(self.steady).max(by_wall)
+    }
 }
 
 impl Fence {
-    fn renewed(&self, now: u64) {
-        self.renewed_at.store(now, Ordering::SeqCst);
+    fn set(&self, renewed: Option<Renewal>) {
+        *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) = renewed;
     }
 
     /// `now` in Unix seconds of the same clock that renews.
     pub fn open(&self, now: u64) -> bool {
-        let renewed = self.renewed_at.load(Ordering::SeqCst);
-        renewed != 0 && now.saturating_sub(renewed) < (DURATION - FENCE).as_secs()
+        self.open_at(Renewal::begins(now))
+    }
+
+    fn open_at(&self, now: Renewal) -> bool {
+        let renewed = *self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
+        renewed.is_some_and(|renewal| renewal.age(now) < DURATION - FENCE)
     }
 }
 
@@ -62,30 +85,28 @@ pub enum Step {
     Wait(Duration),
 }
 
-/// The Lease as one candidate knows it; times in Unix seconds.
+/// The Lease as one candidate knows it.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Known<'a> {
     pub holder: Option<&'a str>,
-    /// When this process saw it change last, by its own clock.
-    pub observed_at: u64,
-    /// Its time stamp, by the holder's clock.
-    pub renewed_at: Option<u64>,
+    /// For how long this process has seen it unchanged, by its own steady clock.
+    pub silent_for: Duration,
+    /// Our wall clock less its time stamp, which the holder's clock made.
+    pub age: Duration,
 }
 
-pub fn decide(me: &str, lease: Known<'_>, now: u64) -> Step {
+pub fn decide(me: &str, lease: Known<'_>) -> Step {
     match lease.holder {
         None | Some("") => Step::Take,
         Some(other) if other == me => Step::Take,
         Some(_) => {
-            let by_own_clock = lease.observed_at + DURATION.as_secs();
-            let by_both = lease.renewed_at.map_or(by_own_clock, |renewed| {
-                (renewed + DURATION.as_secs()).max(lease.observed_at + SILENCE.as_secs())
-            });
-            let free_at = by_own_clock.min(by_both);
-            if now >= free_at {
-                Step::Take
-            } else {
-                Step::Wait(Duration::from_secs(free_at - now))
+            let by_own_clock = DURATION.saturating_sub(lease.silent_for);
+            let by_both = DURATION
+                .saturating_sub(lease.age)
+                .max(SILENCE.saturating_sub(lease.silent_for));
+            match by_own_clock.min(by_both) {
+                Duration::ZERO => Step::Take,
+                left => Step::Wait(left),
             }
         }
     }
@@ -165,28 +186,28 @@ impl LeaseKeeper {
 
     /// Waits until the Lease is ours.
     pub async fn acquire(&self) {
-        let mut seen: Option<(Option<String>, u64)> = None;
+        let mut seen: Option<(Option<String>, Instant)> = None;
         loop {
-            let now = self.clock.now().0;
+            let attempt = Renewal::begins(self.clock.now().0);
             match self.api.get_opt(&self.name).await {
                 Ok(current) => {
                     let version = current.as_ref().and_then(|lease| lease.resource_version());
-                    if seen.as_ref().is_none_or(|(seen_version, _)| *seen_version != version) {
-                        seen = Some((version, now));
-                    }
-                    let observed_at = seen.as_ref().map_or(now, |(_, at)| *at);
+                    let since = match &seen {
+                        Some((known, since)) if *known == version => *since,
+                        _ => seen.insert((version, Instant::now())).1,
+                    };
                     let spec = current.as_ref().and_then(|lease| lease.spec.as_ref());
                     let holder = spec.and_then(|spec| spec.holder_identity.clone());
-                    let renewed_at = spec.and_then(|spec| spec.renew_time.as_ref()?.0.as_second().try_into().ok());
+                    let stamp = spec.and_then(|spec| u64::try_from(spec.renew_time.as_ref()?.0.as_second()).ok());
                     let known = Known {
                         holder: holder.as_deref(),
-                        observed_at,
-                        renewed_at,
+                        silent_for: since.elapsed(),
+                        age: Duration::from_secs(stamp.map_or(0, |at| attempt.wall.saturating_sub(at))),
                     };
-                    match decide(&self.identity, known, now) {
+                    match decide(&self.identity, known) {
                         Step::Take => match self.write(current, Some(&self.identity)).await {
                             Ok(()) => {
-                                self.fence.renewed(now);
+                                self.fence.set(Some(attempt));
                                 tracing::info!(lease = %self.name, "leading");
                                 return;
                             }
@@ -203,10 +224,10 @@ impl LeaseKeeper {
 
     /// Renews until it is lost: another holder, or no successful renewal for [`DURATION`].
     pub async fn keep(&self) -> LostLease {
-        let mut renewed = self.clock.now().0;
+        let mut renewed = Renewal::begins(self.clock.now().0);
         loop {
             self.clock.sleep(RENEW_EVERY).await;
-            let started = self.clock.now().0;
+            let started = Renewal::begins(self.clock.now().0);
             let attempt = async {
                 let current = self.api.get_opt(&self.name).await?;
                 let holder = current.as_ref().and_then(|l| l.spec.as_ref()?.holder_identity.clone());
@@ -219,7 +240,7 @@ impl LeaseKeeper {
             match tokio::time::timeout(RENEW_EVERY, attempt).await {
                 Ok(Ok(None)) => {
                     renewed = started;
-                    self.fence.renewed(started);
+                    self.fence.set(Some(started));
                 }
                 Ok(Ok(Some(holder))) => return LostLease::Taken(holder),
                 Ok(Err(error)) => {
@@ -231,7 +252,7 @@ impl LeaseKeeper {
                     tracing::warn!("renewing the lease timed out");
                 }
             }
-            if self.clock.now().0.saturating_sub(renewed) >= DURATION.as_secs() {
+            if renewed.age(Renewal::begins(self.clock.now().0)) >= DURATION {
                 return LostLease::NotRenewed;
             }
         }
@@ -239,7 +260,7 @@ impl LeaseKeeper {
 
     /// Gives the Lease away at a clean stop, so that the next replica need not wait.
     pub async fn release(&self) {
-        self.fence.renewed(0);
+        self.fence.set(None);
         let attempt = async {
             let current = self.api.get_opt(&self.name).await?;
             let ours = current
@@ -299,62 +320,71 @@ pub enum LostLease {
 mod tests {
     use super::*;
 
-    fn held(observed_at: u64, renewed_at: u64) -> Known<'static> {
-        Known {
-            holder: Some("b"),
-            observed_at,
-            renewed_at: Some(renewed_at),
-        }
+    const fn seconds(n: u64) -> Duration {
+        Duration::from_secs(n)
     }
 
-    fn after(seconds: u64) -> Step {
-        Step::Wait(Duration::from_secs(seconds))
+    fn held(silent_for: u64, age: u64) -> Known<'static> {
+        Known {
+            holder: Some("b"),
+            silent_for: seconds(silent_for),
+            age: seconds(age),
+        }
     }
 
     #[test]
     fn a_lease_is_taken_when_free_ours_or_expired() {
         let of = |holder| Known {
             holder,
-            observed_at: 100,
-            renewed_at: None,
+            ..Known::default()
         };
-        assert_eq!(decide("a", of(None), 100), Step::Take);
-        assert_eq!(decide("a", of(Some("")), 100), Step::Take);
-        assert_eq!(decide("a", of(Some("a")), 100), Step::Take);
-        assert_eq!(decide("a", of(Some("b")), 100 + DURATION.as_secs()), Step::Take);
+        assert_eq!(decide("a", of(None)), Step::Take);
+        assert_eq!(decide("a", of(Some(""))), Step::Take);
+        assert_eq!(decide("a", of(Some("a"))), Step::Take);
+        assert_eq!(decide("a", held(15, 15)), Step::Take);
     }
 
     #[test]
     fn a_lease_of_another_is_waited_for() {
-        assert_eq!(decide("a", held(100, 100), 105), after(10));
+        assert_eq!(decide("a", held(5, 5)), Step::Wait(seconds(10)));
     }
 
     #[test]
     fn one_who_comes_late_waits_for_the_time_stamp_but_watches_a_while_itself() {
-        assert_eq!(decide("a", held(103, 100), 103), after(12), "the time stamp");
-        assert_eq!(decide("a", held(112, 100), 112), after(9), "its own watch");
-        assert_eq!(decide("a", held(112, 100), 121), Step::Take);
+        assert_eq!(decide("a", held(0, 3)), Step::Wait(seconds(12)), "the time stamp");
+        assert_eq!(decide("a", held(0, 12)), Step::Wait(SILENCE), "its own watch");
+        assert_eq!(decide("a", held(9, 21)), Step::Take);
     }
 
     #[test]
     fn a_wrong_clock_of_the_holder_shortens_nothing_below_the_fence_and_prolongs_nothing() {
-        assert_eq!(
-            decide("a", held(100, 10), 100),
-            after(SILENCE.as_secs()),
-            "an hour slow"
-        );
-        assert_eq!(decide("a", held(100, 9_000), 100), after(DURATION.as_secs()), "ahead");
-        // One second more for the clocks' whole seconds.
-        assert!(SILENCE > DURATION - FENCE + Duration::from_secs(1));
+        assert_eq!(decide("a", held(0, 3600)), Step::Wait(SILENCE), "an hour slow");
+        assert_eq!(decide("a", held(0, 0)), Step::Wait(DURATION), "ahead");
+        assert!(SILENCE > DURATION - FENCE);
     }
 
     #[test]
     fn nothing_is_broadcast_before_the_first_renewal_nor_in_the_last_seconds() {
         let fence = Fence::default();
         assert!(!fence.open(100));
-        fence.renewed(100);
+        fence.set(Some(Renewal::begins(100)));
         assert!(fence.open(106));
         assert!(!fence.open(107));
         assert!(FENCE > RENEW_EVERY, "a renewal in flight must not outlive the fence");
+        fence.set(None);
+        assert!(!fence.open(100));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_keeps_no_fence_open() {
+        let fence = Fence::default();
+        let renewal = Renewal::begins(100);
+        fence.set(Some(renewal));
+        let later = |seconds| Renewal {
+            wall: 50,
+            steady: renewal.steady + Duration::from_secs(seconds),
+        };
+        assert!(fence.open_at(later(6)));
+        assert!(!fence.open_at(later(7)));
     }
 }
