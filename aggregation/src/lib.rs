@@ -2,15 +2,30 @@
 //!
 //! Votes are grouped by the hash of the aggregate, so two honest voters with the same contributions must write the same
 //! file. [`aggregate`] checks every contribution ([`Refusal`] says what is wrong with it), combines the valid ones in
-//! seat order by the definition's rule (the arithmetic of `mean/v1` is specified in [`mean`]), and writes the result in
-//! the canonical form of [`protocol::model`].
+//! seat order by the definition's rule, and writes the result in the canonical form of [`protocol::model`].
+//!
+//! The arithmetic of every rule is specified bit for bit where it is written: `mean.rs`, `order.rs` (median and trimmed
+//! mean), `krum.rs` (on top of `distance.rs`) and `clipping.rs`; `combine.rs` says how a result is rounded to the
+//! element's type and what a server learning rate does.
 //!
 //! Files are read in blocks at positions; no model is ever held in memory as a whole. No threads of a tensor library,
-//! no fused operations, no library mathematics: the processor's correctly rounded +, * and / only.
-#![forbid(unsafe_code)]
+//! no fused operations, no library mathematics: the processor's correctly rounded +, -, *, / and square root only.
+#![deny(unsafe_code)]
 
+mod clipping;
+mod columns;
+mod combine;
+mod distance;
+mod element;
+mod krum;
 pub mod mean;
+mod network;
+mod options;
+mod order;
+mod pipeline;
 mod refusal;
+mod rules;
+mod simd;
 mod source;
 mod tensors;
 mod validity;
@@ -18,21 +33,18 @@ mod validity;
 use std::{io, io::Write, sync::Mutex, sync::atomic::AtomicUsize, sync::atomic::Ordering, thread};
 
 use protocol::{
-    architecture::Architecture,
+    architecture::TensorSpec,
     definition::{self, Definition},
     model::{Layout, Metadata, ModelError, ModelHeader, ModelWriter},
     types::{Address, IncludedMask, ModelHash, Round},
 };
 
 pub use crate::{
-    mean::Options,
+    options::Options,
     refusal::Refusal,
+    simd::Vectors,
     source::{ModelSource, ReadAt},
     tensors::read_header,
-};
-use crate::{
-    mean::{MeanError, Term, clamped_weights},
-    tensors::segments,
 };
 
 /// Why nothing could be said about the contributions: not their fault, so worth another try (all but `Start`).
@@ -50,6 +62,8 @@ pub enum AggregationError {
     Model(ModelError),
     #[error("there are two contributions for seat {0}")]
     DuplicateSeat(u32),
+    #[error("a worker stopped")]
+    Lost,
 }
 
 impl AggregationError {
@@ -59,6 +73,7 @@ impl AggregationError {
             Self::StartUnreadable(_) | Self::Unreadable { .. } => "unreadable",
             Self::Output(_) | Self::Model(_) => "output",
             Self::DuplicateSeat(_) => "duplicate-seat",
+            Self::Lost => "lost",
         }
     }
 }
@@ -66,7 +81,8 @@ impl AggregationError {
 /// What models of a task must look like, and how they are combined.
 #[derive(Debug, Clone)]
 pub struct Rule {
-    pub architecture: Architecture,
+    /// In any order and of any element types.
+    pub tensors: Vec<TensorSpec>,
     pub aggregation: definition::Aggregation,
     /// Largest valid contribution in bytes.
     pub max_model_bytes: u64,
@@ -77,7 +93,7 @@ pub struct Rule {
 impl Rule {
     pub fn new(definition: &Definition, task: Address, round: Round) -> Self {
         Self {
-            architecture: definition.architecture.clone(),
+            tensors: definition.architecture.tensors(),
             aggregation: definition.aggregation.clone(),
             max_model_bytes: definition.max_model_bytes,
             task,
@@ -106,6 +122,10 @@ pub struct Aggregate {
     pub mask: IncludedMask,
     /// Seats that are not, in ascending order.
     pub excluded: Vec<(u32, Refusal)>,
+    /// Seats that are in the mask though the rule made no use of them, in ascending order.
+    pub unused: Vec<u32>,
+    /// The rule that took the place of the definition's, because too few contributions are included for that one.
+    pub fallback: Option<definition::Rule>,
 }
 
 /// Validates the contributions and writes the aggregate of the valid ones to `out`, in seat order whatever the order in
@@ -129,19 +149,30 @@ pub fn aggregate(
             Err(refusal) => excluded.push((contribution.seat, refusal)),
         }
     }
-    excluded.sort_by_key(|(seat, _)| *seat);
     if valid.is_empty() {
+        excluded.sort_by_key(|(seat, _)| *seat);
         return Ok(Aggregate {
             hash: start.hash,
             mask: IncludedMask::default(),
             excluded,
+            unused: Vec::new(),
+            fallback: None,
         });
     }
-    let mask = valid
-        .iter()
-        .fold(IncludedMask::default(), |mask, (c, _)| mask.with(c.seat as usize));
-    let hash = combine(rule, valid, out, options)?;
-    Ok(Aggregate { hash, mask, excluded })
+    let seats: Vec<u32> = valid.iter().map(|(contribution, _)| contribution.seat).collect();
+    let (hash, combined) = combine(rule, start, valid, out, options)?;
+    excluded.extend(combined.outliers);
+    excluded.sort_by_key(|(seat, _)| *seat);
+    let included = seats
+        .into_iter()
+        .filter(|seat| excluded.iter().all(|(other, _)| other != seat));
+    Ok(Aggregate {
+        hash,
+        mask: included.fold(IncludedMask::default(), |mask, seat| mask.with(seat as usize)),
+        excluded,
+        unused: combined.unused,
+        fallback: combined.fallback,
+    })
 }
 
 /// The verdict on each contribution, in the order given: its header if it is valid. One pass over every file, several
@@ -181,48 +212,49 @@ pub fn validate(
         .map(|slot| {
             slot.into_inner()
                 .unwrap_or_else(|poisoned| poisoned.into_inner())
-                .unwrap_or_else(|| Err(AggregationError::Output(io::Error::other("a worker stopped"))))
+                .unwrap_or(Err(AggregationError::Lost))
         })
         .collect()
 }
 
-/// Combines contributions that [`validate`] found valid, with their headers; there must be one at least.
+/// A result computed, and what became of the contributions.
+#[derive(Debug)]
+pub struct Combined {
+    /// Seats that the rule takes out of the mask, in ascending order.
+    pub outliers: Vec<(u32, Refusal)>,
+    /// Seats that keep their bit though the rule made no use of them, in ascending order.
+    pub unused: Vec<u32>,
+    /// The rule that took the place of the named one, because too few contributions are included for it.
+    pub fallback: Option<definition::Rule>,
+}
+
+/// Combines contributions that [`validate`] found valid, with their headers, and writes the file; there must be one at
+/// least. Returns its name.
 pub fn combine(
     rule: &Rule,
-    mut valid: Vec<(&Contribution, ModelHeader)>,
+    start: &ModelSource,
+    valid: Vec<(&Contribution, ModelHeader)>,
     out: &mut dyn Write,
     options: &Options,
-) -> Result<ModelHash, AggregationError> {
-    valid.sort_by_key(|(contribution, _)| contribution.seat);
-    let layout = Layout::new(&rule.architecture.tensors(), &Metadata::none()).map_err(AggregationError::Model)?;
-    let headers: Vec<&ModelHeader> = valid.iter().map(|(_, header)| header).collect();
-    let segments = segments(&layout, &headers).map_err(AggregationError::Model)?;
-    let definition::Rule::MeanV1 = rule.aggregation.rule;
-    let weights = if rule.aggregation.weighted {
-        clamped_weights(&valid.iter().map(|(c, _)| c.sample_count).collect::<Vec<_>>())
-    } else {
-        vec![1; valid.len()]
-    };
-    let terms: Vec<Term<'_>> = valid
-        .iter()
-        .zip(weights)
-        .map(|((contribution, _), weight)| Term {
-            reader: contribution.source.reader(),
-            weight,
-        })
-        .collect();
+) -> Result<(ModelHash, Combined), AggregationError> {
+    let layout = Layout::new(&rule.tensors, &Metadata::none()).map_err(AggregationError::Model)?;
     let mut writer = ModelWriter::new(&layout, out).map_err(output)?;
-    mean::mean(&terms, &segments, options, |block| {
+    let combined = combine_with(rule, start, valid, options, |block| {
         writer.write_bytes(block).map_err(io::Error::other)
-    })
-    .map_err(|error| match error {
-        MeanError::Write(error) => AggregationError::Output(error),
-        MeanError::Read { term, error } => AggregationError::Unreadable {
-            seat: valid[term].0.seat,
-            error,
-        },
     })?;
-    writer.finish().map_err(output)
+    Ok((writer.finish().map_err(output)?, combined))
+}
+
+/// [`combine`] without a file: hands the bytes of the tensors in [`Layout::tensors`] order to `write`.
+pub fn combine_with(
+    rule: &Rule,
+    start: &ModelSource,
+    valid: Vec<(&Contribution, ModelHeader)>,
+    options: &Options,
+    write: impl FnMut(&[u8]) -> io::Result<()>,
+) -> Result<Combined, AggregationError> {
+    let start = validity::Start::open(rule, start)?;
+    rules::Inputs::new(rule, &start, valid)?.combine(options, write)
 }
 
 fn output(error: ModelError) -> AggregationError {

@@ -1,4 +1,4 @@
-//! The arithmetic of `mean/v1`, streamed.
+//! `mean/v1`, plain and weighted.
 //!
 //! For every element, over the included contributions in seat order, with weights w (all 1 for the plain mean):
 //!
@@ -6,180 +6,63 @@
 //! 2. for each further contribution the product w_j * x_j is rounded to binary64 and added, and the sum is rounded to
 //!    binary64 (no fused multiply-add);
 //! 3. the sum is divided once by the sum of the weights (exact as binary64), and the quotient is rounded to binary64;
-//! 4. that is rounded to binary32.
+//! 4. that is rounded to the element's type as `combine.rs` says.
 //!
-//! Every rounding is to nearest, ties to even. Elements do not influence each other, so neither the number of threads
-//! nor the size of a block nor the width of a vector register can change a bit. The result of finite inputs is finite:
-//! a mean lies between its extremes, and at most 50 values of binary32 range cannot overflow binary64.
+//! The result of finite inputs is finite: a mean lies between its extremes, and at most 50 values of binary32 range
+//! cannot overflow binary64.
 
-use std::{io, num::NonZeroUsize, ops::Range, thread};
+use crate::{
+    combine::Combination,
+    element::{Element, STRIP},
+};
 
-use crate::{source::ReadAt, tensors::Segment};
-
-/// How much memory and how many threads aggregation may use; none of it changes the result.
-///
-/// Memory is at most `2 * output_block + threads * 3 * input_block` bytes, whatever the number and size of the models.
-#[derive(Debug, Clone, Copy)]
-pub struct Options {
-    pub threads: NonZeroUsize,
-    /// Bytes of result computed between two writes.
-    pub output_block: usize,
-    /// Bytes read at once from one contribution by one thread.
-    pub input_block: usize,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            threads: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
-            output_block: 4 << 20,
-            input_block: 64 << 10,
-        }
-    }
-}
-
-/// One term of the mean.
-pub(crate) struct Term<'a> {
-    pub(crate) reader: &'a dyn ReadAt,
-    /// 1 for the plain mean; at most 2^32.
-    pub(crate) weight: u64,
-}
-
-/// Which input could not be read, or the output could not be written.
-pub(crate) enum MeanError {
-    Read { term: usize, error: io::Error },
-    Write(io::Error),
-}
-
-struct Scratch {
-    bytes: Vec<u8>,
-    sums: Vec<f64>,
-}
-
-struct Job<'a> {
-    terms: &'a [Term<'a>],
-    segments: &'a [Segment],
+#[derive(Debug)]
+pub(crate) struct Mean {
+    weights: Vec<f64>,
+    plain: bool,
     divisor: f64,
 }
 
-/// Computes the mean of `terms` element by element in the order of `segments`, and hands the bytes to `write` in order.
-pub(crate) fn mean(
-    terms: &[Term<'_>],
-    segments: &[Segment],
-    options: &Options,
-    mut write: impl FnMut(&[u8]) -> io::Result<()>,
-) -> Result<(), MeanError> {
-    let threads = options.threads.get();
-    let block = (options.output_block / 4).max(1);
-    let tile = (options.input_block / 4).clamp(1, block);
-    let total = segments.last().map_or(0, |s| s.output.end);
-    let job = Job {
-        terms,
-        segments,
-        divisor: terms.iter().map(|t| t.weight).sum::<u64>() as f64,
-    };
-    let mut scratch: Vec<Scratch> = (0..threads)
-        .map(|_| Scratch {
-            bytes: vec![0; tile * 4],
-            sums: vec![0.0; tile],
-        })
-        .collect();
-    let mut current = vec![0u8; block * 4];
-    let mut previous = vec![0u8; if threads > 1 { block * 4 } else { 0 }];
-    let mut pending = 0;
-    let mut start = 0u64;
-    while start < total {
-        let elements = usize::try_from(total - start).unwrap_or(usize::MAX).min(block);
-        let out = &mut current[..elements * 4];
-        if threads == 1 {
-            for scratch in &mut scratch {
-                job.fill(start, out, scratch)?;
-            }
-            write(out).map_err(MeanError::Write)?;
-        } else {
-            // The block before is hashed and written while this one is computed.
-            thread::scope(|scope| {
-                let share = elements.div_ceil(threads);
-                let workers: Vec<_> = out
-                    .chunks_mut(share * 4)
-                    .zip(&mut scratch)
-                    .enumerate()
-                    .map(|(i, (part, scratch))| {
-                        let job = &job;
-                        scope.spawn(move || job.fill(start + (i * share) as u64, part, scratch))
-                    })
-                    .collect();
-                let written = write(&previous[..pending]).map_err(MeanError::Write);
-                for worker in workers {
-                    worker
-                        .join()
-                        .unwrap_or_else(|_| Err(MeanError::Write(io::Error::other("a worker panicked"))))?;
+impl Mean {
+    /// Weights are 1 for the plain mean and at most 2^33.
+    pub(crate) fn new(weights: &[u64]) -> Self {
+        Self {
+            weights: weights.iter().map(|&w| w as f64).collect(),
+            plain: weights.iter().all(|&w| w == 1),
+            divisor: weights.iter().sum::<u64>() as f64,
+        }
+    }
+
+    pub(crate) fn strips(&self) -> Strips<'_> {
+        Strips(self)
+    }
+}
+
+pub(crate) struct Strips<'a>(&'a Mean);
+
+impl<E: Element> Combination<E> for Strips<'_> {
+    #[inline(always)]
+    fn strip(&mut self, columns: &[&[[E::Raw; STRIP]]], strip: usize) -> [f64; STRIP] {
+        // What x + -0 is for every x, also -0.
+        let mut sums = [-0.0; STRIP];
+        if self.0.plain {
+            // A product with 1 is the value itself.
+            for (column, _) in columns.iter().zip(&self.0.weights) {
+                for (sum, raw) in sums.iter_mut().zip(&column[strip]) {
+                    *sum += f64::from(E::load(*raw));
                 }
-                written
-            })?;
-            pending = elements * 4;
-            std::mem::swap(&mut current, &mut previous);
-        }
-        start += elements as u64;
-    }
-    write(&previous[..pending]).map_err(MeanError::Write)
-}
-
-impl Job<'_> {
-    /// Computes the elements from number `start` on that fill `out`.
-    fn fill(&self, start: u64, out: &mut [u8], scratch: &mut Scratch) -> Result<(), MeanError> {
-        let end = start + (out.len() / 4) as u64;
-        let first = self.segments.partition_point(|s| s.output.end <= start);
-        for segment in self.segments.iter().skip(first).take_while(|s| s.output.start < end) {
-            let Range {
-                start: mut from,
-                end: to,
-            } = start.max(segment.output.start)..end.min(segment.output.end);
-            while from < to {
-                let elements = usize::try_from(to - from).unwrap_or(usize::MAX).min(scratch.sums.len());
-                let offset = (from - start) as usize * 4;
-                self.tile(
-                    segment,
-                    from - segment.output.start,
-                    scratch,
-                    &mut out[offset..offset + elements * 4],
-                )?;
-                from += elements as u64;
+            }
+        } else {
+            for (column, weight) in columns.iter().zip(&self.0.weights) {
+                for (sum, raw) in sums.iter_mut().zip(&column[strip]) {
+                    *sum += weight * f64::from(E::load(*raw));
+                }
             }
         }
-        Ok(())
-    }
-
-    fn tile(&self, segment: &Segment, skip: u64, scratch: &mut Scratch, out: &mut [u8]) -> Result<(), MeanError> {
-        let bytes = &mut scratch.bytes[..out.len()];
-        let sums = &mut scratch.sums[..out.len() / 4];
-        for (index, (term, offset)) in self.terms.iter().zip(&segment.inputs).enumerate() {
-            term.reader
-                .read_exact_at(bytes, offset + skip * 4)
-                .map_err(|error| MeanError::Read { term: index, error })?;
-            accumulate(sums, bytes, term.weight as f64, index == 0);
+        for sum in &mut sums {
+            *sum /= self.0.divisor;
         }
-        for (out, sum) in out.as_chunks_mut::<4>().0.iter_mut().zip(&*sums) {
-            *out = ((sum / self.divisor) as f32).to_le_bytes();
-        }
-        Ok(())
-    }
-}
-
-fn accumulate(sums: &mut [f64], bytes: &[u8], weight: f64, first: bool) {
-    let values = bytes
-        .as_chunks::<4>()
-        .0
-        .iter()
-        .map(|b| f64::from(f32::from_le_bytes(*b)));
-    if first {
-        for (sum, x) in sums.iter_mut().zip(values) {
-            *sum = weight * x;
-        }
-    } else {
-        for (sum, x) in sums.iter_mut().zip(values) {
-            *sum += weight * x;
-        }
+        sums
     }
 }
 
@@ -196,7 +79,15 @@ pub fn clamped_weights(sample_counts: &[u32]) -> Vec<u64> {
 
 #[cfg(test)]
 mod tests {
+    use protocol::architecture::Dtype;
+
     use super::*;
+    use crate::{
+        combine::{Formula, Job},
+        options::Options,
+        source::ReadAt,
+        tensors::Segment,
+    };
 
     #[test]
     fn weights_are_clamped_to_twice_the_lower_median() {
@@ -208,45 +99,44 @@ mod tests {
         assert!(clamped_weights(&[]).is_empty());
     }
 
-    #[test]
-    fn a_mean_that_binary32_sums_would_get_wrong_is_right() {
-        let values: Vec<Vec<u8>> = [1.0e8f32, 1.0, -1.0e8, 1.0]
-            .iter()
-            .map(|x| x.to_le_bytes().to_vec())
-            .collect();
-        let terms: Vec<_> = values.iter().map(|v| Term { reader: v, weight: 1 }).collect();
+    /// The mean of one element.
+    fn mean(values: &[f32], weights: &[u64]) -> f32 {
+        let values: Vec<Vec<u8>> = values.iter().map(|x| x.to_le_bytes().to_vec()).collect();
+        let readers: Vec<&dyn ReadAt> = values.iter().map(|v| v as &dyn ReadAt).collect();
         let segments = [Segment {
-            output: 0..1,
-            inputs: vec![0; 4],
+            dtype: Dtype::F32,
+            output: 0..4,
+            inputs: vec![0; values.len()],
         }];
+        let job = Job {
+            readers: &readers,
+            segments: &segments,
+            formula: &Formula::Mean(Mean::new(weights)),
+            rate: None,
+        };
         let mut out = Vec::new();
-        let done = mean(&terms, &segments, &Options::default(), |b| {
-            out.extend_from_slice(b);
+        let done = job.run(&Options::default(), |bytes| {
+            out.extend_from_slice(bytes);
             Ok(())
         });
         assert!(done.is_ok());
-        assert_eq!(out, 0.5f32.to_le_bytes());
+        f32::from_le_bytes(out.try_into().unwrap())
+    }
+
+    #[test]
+    fn a_mean_that_binary32_sums_would_get_wrong_is_right() {
+        assert_eq!(mean(&[1.0e8, 1.0, -1.0e8, 1.0], &[1; 4]), 0.5);
     }
 
     #[test]
     fn the_greatest_finite_values_do_not_overflow() {
-        let value = f32::MAX.to_le_bytes().to_vec();
-        let terms: Vec<_> = (0..50)
-            .map(|_| Term {
-                reader: &value,
-                weight: 1 << 32,
-            })
-            .collect();
-        let segments = [Segment {
-            output: 0..1,
-            inputs: vec![0; 50],
-        }];
-        let mut out = Vec::new();
-        let done = mean(&terms, &segments, &Options::default(), |b| {
-            out.extend_from_slice(b);
-            Ok(())
-        });
-        assert!(done.is_ok());
-        assert_eq!(out, value);
+        assert_eq!(mean(&[f32::MAX; 50], &[1 << 32; 50]), f32::MAX);
+        assert_eq!(mean(&[f32::MAX; 50], &[1; 50]), f32::MAX);
+    }
+
+    #[test]
+    fn a_mean_of_minus_zeros_is_minus_zero() {
+        assert!(mean(&[-0.0, -0.0], &[1, 1]).is_sign_negative());
+        assert!(mean(&[-0.0, 0.0], &[1, 1]).is_sign_positive());
     }
 }

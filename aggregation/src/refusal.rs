@@ -17,6 +17,9 @@ pub enum Refusal {
     NotFinite { tensor: String, index: u64 },
     #[error("every value equals the start model's")]
     EqualsStart,
+    /// Valid, but so far from the others that the definition's rule takes its bit.
+    #[error("outlier: its score {score:e} is above the limit {limit:e}")]
+    Outlier { score: f64, limit: f64 },
 }
 
 impl Refusal {
@@ -29,6 +32,7 @@ impl Refusal {
             Self::Metadata(_) => "metadata",
             Self::NotFinite { .. } => "not-finite",
             Self::EqualsStart => "equals-start",
+            Self::Outlier { .. } => "outlier",
         }
     }
 }

@@ -5,24 +5,39 @@ use std::{
     ops::Range,
 };
 
-use protocol::model::{Layout, ModelError, ModelHeader};
+use protocol::{
+    architecture::Dtype,
+    model::{Layout, ModelError, ModelHeader},
+};
 
 use crate::source::ReadAt;
 
-/// A run of elements that is contiguous in the result and in every input.
+/// A run of elements of one type that is contiguous in the result and in every input.
 #[derive(Debug)]
 pub(crate) struct Segment {
-    /// Elements of the result's data section.
+    pub(crate) dtype: Dtype,
+    /// Bytes of the result's data section.
     pub(crate) output: Range<u64>,
     /// Per input the file offset of its first byte.
     pub(crate) inputs: Vec<u64>,
 }
 
-/// The segments of `layout` in order. Tensors that follow each other in every file are one segment, so that many small
-/// tensors cost no more reads than one large one. The headers must have the layout's tensors.
-pub(crate) fn segments(layout: &Layout, headers: &[&ModelHeader]) -> Result<Vec<Segment>, ModelError> {
-    let mut segments: Vec<Segment> = Vec::new();
-    for tensor in layout.tensors() {
+impl Segment {
+    pub(crate) fn size(&self) -> u64 {
+        self.output.end - self.output.start
+    }
+
+    fn continues(&self, next: &Self) -> bool {
+        let offsets = self.inputs.iter().zip(&next.inputs);
+        self.dtype == next.dtype
+            && self.output.end == next.output.start
+            && offsets.into_iter().all(|(here, there)| here + self.size() == *there)
+    }
+}
+
+/// One segment per tensor of `layout`, in order. The headers must have the layout's tensors.
+pub(crate) fn tensors(layout: &Layout, headers: &[&ModelHeader]) -> Result<Vec<Segment>, ModelError> {
+    let segment = |tensor: &protocol::model::TensorEntry| {
         let inputs = headers
             .iter()
             .map(|header| {
@@ -31,22 +46,26 @@ pub(crate) fn segments(layout: &Layout, headers: &[&ModelHeader]) -> Result<Vec<
                 Ok(header.header_len() + entry.start)
             })
             .collect::<Result<Vec<u64>, ModelError>>()?;
-        let output = tensor.start / 4..tensor.end / 4;
+        Ok(Segment {
+            dtype: tensor.spec.dtype,
+            output: tensor.start..tensor.end,
+            inputs,
+        })
+    };
+    layout.tensors().iter().map(segment).collect()
+}
+
+/// Tensors that follow each other in every file are one segment, so that many small tensors cost no more reads than one
+/// large one.
+pub(crate) fn joined(tensors: Vec<Segment>) -> Vec<Segment> {
+    let mut segments: Vec<Segment> = Vec::new();
+    for tensor in tensors {
         match segments.last_mut() {
-            Some(last)
-                if last.output.end == output.start
-                    && last
-                        .inputs
-                        .iter()
-                        .zip(&inputs)
-                        .all(|(before, here)| before + (last.output.end - last.output.start) * 4 == *here) =>
-            {
-                last.output.end = output.end;
-            }
-            _ => segments.push(Segment { output, inputs }),
+            Some(last) if last.continues(&tensor) => last.output.end = tensor.output.end,
+            _ => segments.push(tensor),
         }
     }
-    Ok(segments)
+    segments
 }
 
 /// Reads the header of a model file at positions.

@@ -3,7 +3,7 @@
 use std::io;
 
 use protocol::{
-    architecture::TensorSpec,
+    architecture::{Dtype, TensorSpec},
     model::{Metadata, ModelError, ModelHeader, TensorEntry},
     types::{B256, ModelHash},
 };
@@ -11,7 +11,8 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     AggregationError, Contribution, Rule,
-    mean::Options,
+    element::{Bf16, Element, F16, F32},
+    options::Options,
     refusal::Refusal,
     source::{ModelSource, ReadAt},
     tensors::read_header,
@@ -21,14 +22,14 @@ use crate::{
 pub(crate) struct Start<'a> {
     reader: &'a dyn ReadAt,
     header: ModelHeader,
-    specs: Vec<TensorSpec>,
+    specs: &'a [TensorSpec],
 }
 
 impl<'a> Start<'a> {
-    pub(crate) fn open(rule: &Rule, source: &'a ModelSource) -> Result<Self, AggregationError> {
-        let specs = rule.architecture.tensors();
+    pub(crate) fn open(rule: &'a Rule, source: &'a ModelSource) -> Result<Self, AggregationError> {
+        let specs = &rule.tensors;
         let header = read_header(source.reader())
-            .and_then(|header| header.require(&specs, &Metadata::none()).map(|()| header))
+            .and_then(|header| header.require(specs, &Metadata::none()).map(|()| header))
             .map_err(|error| match error {
                 ModelError::Io(error) => AggregationError::StartUnreadable(error),
                 other => AggregationError::Start(other),
@@ -38,6 +39,14 @@ impl<'a> Start<'a> {
             header,
             specs,
         })
+    }
+
+    pub(crate) fn reader(&self) -> &'a dyn ReadAt {
+        self.reader
+    }
+
+    pub(crate) fn header(&self) -> &ModelHeader {
+        &self.header
     }
 }
 
@@ -101,7 +110,7 @@ fn examine(
         other => other,
     };
     let expected = Metadata::contribution(rule.task, rule.round, contribution.proposer);
-    let header = header.and_then(|header| header.require(&start.specs, &expected).map(|()| header));
+    let header = header.and_then(|header| header.require(start.specs, &expected).map(|()| header));
 
     // The hash first: of bytes that are not what was contributed, nothing else should be said.
     let mut digest = Sha256::new();
@@ -194,13 +203,11 @@ impl Pass<'_> {
                 .read_exact_at(block, from + done)
                 .map_err(|error| Flaw::Failed(AggregationError::Unreadable { seat: self.seat, error }))?;
             self.digest.update(&*block);
-            if self.non_finite.is_none() && !all_finite(block) {
-                let within = block
-                    .as_chunks::<4>()
-                    .0
-                    .iter()
-                    .position(|b| !f32::from_le_bytes(*b).is_finite());
-                self.non_finite = Some((name.clone(), done / 4 + within.unwrap_or(0) as u64));
+            if self.non_finite.is_none()
+                && let Some(within) = first_not_finite(tensor.spec.dtype, block)
+            {
+                let before = done / tensor.spec.dtype.size() as u64;
+                self.non_finite = Some((name.clone(), before + within as u64));
             }
             if !self.differs {
                 let other = &mut self.scratch.start[..length];
@@ -216,12 +223,17 @@ impl Pass<'_> {
     }
 }
 
-/// Whether no exponent is all ones. Without an early exit, so that it is one pass of vector instructions.
-fn all_finite(block: &[u8]) -> bool {
-    const EXPONENT: u32 = 0x7f80_0000;
-    let mut finite = true;
-    for bytes in block.as_chunks::<4>().0 {
-        finite &= u32::from_le_bytes(*bytes) & EXPONENT != EXPONENT;
+/// Position of the first value that is NaN or infinite.
+fn first_not_finite(dtype: Dtype, block: &[u8]) -> Option<usize> {
+    fn find<E: Element>(block: &[u8]) -> Option<usize> {
+        let values = E::raw(block);
+        // Without an early exit, so that it is one pass of vector instructions.
+        let finite = values.iter().fold(true, |all, raw| all & E::is_finite(*raw));
+        (!finite).then(|| values.iter().position(|raw| !E::is_finite(*raw)))?
     }
-    finite
+    match dtype {
+        Dtype::F32 => find::<F32>(block),
+        Dtype::Bf16 => find::<Bf16>(block),
+        Dtype::F16 => find::<F16>(block),
+    }
 }

@@ -102,7 +102,7 @@ proptest! {
 /// The same tensors as other writers put them: unpadded header, tensors in another order.
 fn other_form(rule: &Rule, seat: u32, bytes: &[u8]) -> Vec<u8> {
     let read = safetensors::SafeTensors::deserialize(bytes).unwrap();
-    let mut names: Vec<String> = rule.architecture.tensors().into_iter().map(|t| t.name).collect();
+    let mut names: Vec<String> = rule.tensors.iter().map(|t| t.name.clone()).collect();
     names.reverse();
     let metadata = Metadata::contribution(rule.task, rule.round, proposer(seat));
     let mut header = format!(

@@ -132,7 +132,7 @@ fn every_value_that_is_not_finite_is_found_and_named() {
             let Refusal::NotFinite { tensor, index } = refusal(&rule, bytes) else {
                 panic!("{value} at {place}")
             };
-            let layout = protocol::model::Layout::new(&rule.architecture.tensors(), &Metadata::none()).unwrap();
+            let layout = protocol::model::Layout::new(&rule.tensors, &Metadata::none()).unwrap();
             let entry = layout.tensors().iter().find(|t| t.spec.name == tensor).unwrap();
             assert_eq!(entry.start / 4 + index, place as u64);
         }

@@ -74,16 +74,7 @@ impl JsonSchema for DefinitionDocument {
             "split": object(json!({
                 "testPercent": integer(1, 90, "Share of each participant's records that is for testing.")
             })),
-            "aggregation": object(json!({
-                "rule": {
-                    "type": "string", "maxLength": 64, "pattern": "^[a-z][a-zA-Z0-9-]*/v[0-9]+$",
-                    "description": "For instance mean/v1: another arithmetic is another rule."
-                },
-                "weighted": {
-                    "type": "boolean",
-                    "description": "Weigh contributions by declared sample counts, clamped. A declared weight is free to inflate."
-                }
-            })),
+            "aggregation": aggregation(&integer, &decimal),
             "evaluation": object(json!({
                 "metric": { "type": "string", "enum": ["accuracy", "loss"], "description": "Measured on each voter's test split." },
                 "direction": {
@@ -100,6 +91,66 @@ impl JsonSchema for DefinitionDocument {
         );
         Schema::try_from(document).unwrap_or_else(|_| json_schema!({ "type": "object" }))
     }
+}
+
+fn aggregation(integer: &dyn Fn(i64, i64, &str) -> Value, decimal: &dyn Fn(&str) -> Value) -> Value {
+    let mut schema = object(json!({
+        "rule": {
+            "type": "string", "maxLength": 64, "pattern": "^[a-z][a-zA-Z0-9-]*/v[0-9]+$",
+            "description": "mean/v1, median/v1, trimmedMean/v1, krum/v1, multiKrum/v1 or clippedMean/v1: another arithmetic is another rule."
+        },
+        "weighted": {
+            "type": "boolean",
+            "description": "Weigh contributions by declared sample counts, clamped; mean/v1 and clippedMean/v1 only. A declared weight is free to inflate."
+        }
+    }));
+    for (name, option) in [
+        (
+            "trim",
+            integer(
+                1,
+                24,
+                "trimmedMean/v1 only, and needed there: so many of the smallest and of the largest values of each parameter are dropped.",
+            ),
+        ),
+        (
+            "byzantine",
+            integer(
+                1,
+                23,
+                "krum/v1 and multiKrum/v1 only, and needed there: how many contributions may be anything. With less than 2 * byzantine + 3 of them the coordinate median is taken.",
+            ),
+        ),
+        (
+            "keep",
+            integer(
+                1,
+                50,
+                "multiKrum/v1 only: how many contributions are averaged. Absent: all but byzantine.",
+            ),
+        ),
+        (
+            "slashOutliers",
+            decimal(
+                "krum/v1 and multiKrum/v1 only: a contribution that is not kept costs its proposer stake if its score is above so many times the median score; 0: whatever its score. Absent: it costs nothing.",
+            ),
+        ),
+        (
+            "clipNorm",
+            decimal(
+                "clippedMean/v1 only, and needed there: the longest difference to the start model that counts in full. Above 0.",
+            ),
+        ),
+        (
+            "serverLearningRate",
+            decimal(
+                "The share of the way from the start model to the rule's result that is gone, above 0 and at most 1. Absent: all of it.",
+            ),
+        ),
+    ] {
+        schema["properties"][name] = option;
+    }
+    schema
 }
 
 /// An object that requires all its properties and prunes none.

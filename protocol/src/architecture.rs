@@ -64,7 +64,12 @@ pub struct Cnn {
 /// Element types of model files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Dtype {
+    /// IEEE 754 binary32.
     F32,
+    /// bfloat16: the upper half of a binary32.
+    Bf16,
+    /// IEEE 754 binary16.
+    F16,
 }
 
 impl Dtype {
@@ -72,6 +77,7 @@ impl Dtype {
     pub fn size(self) -> usize {
         match self {
             Self::F32 => 4,
+            Self::Bf16 | Self::F16 => 2,
         }
     }
 
@@ -79,6 +85,8 @@ impl Dtype {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::F32 => "F32",
+            Self::Bf16 => "BF16",
+            Self::F16 => "F16",
         }
     }
 }

@@ -31,7 +31,7 @@ pub enum ModelError {
     Header(String),
     #[error("the file has {actual} bytes, but its header describes {expected}")]
     Length { expected: u64, actual: u64 },
-    #[error("tensor {name:?} has element type {dtype}, which is not supported")]
+    #[error("tensor {name:?} has element type {dtype}, which is not what it should be")]
     Dtype { name: String, dtype: String },
     #[error("tensor {0:?} is missing")]
     Missing(String),

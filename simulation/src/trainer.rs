@@ -219,6 +219,8 @@ fn vote(aggregate: protocol::types::ModelHash, score: Score, mask: IncludedMask)
         start_metric: "0.7".to_owned(),
         aggregate_metric: "0.8".to_owned(),
         excluded: Vec::new(),
+        fallback: None,
+        unused: Vec::new(),
     }
 }
 

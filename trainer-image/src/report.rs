@@ -136,6 +136,8 @@ mod tests {
             start_metric: "0.5".into(),
             aggregate_metric: "0.5".into(),
             excluded,
+            fallback: None,
+            unused: Vec::new(),
         };
         let result = JobResult {
             version: 1,

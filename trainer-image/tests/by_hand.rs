@@ -364,3 +364,58 @@ fn help_says_what_the_exit_codes_mean() {
         .unwrap();
     assert_eq!(output.status.code(), Some(67));
 }
+
+/// The scores by which an outlier is told apart: what the report says of it.
+fn outlier(result: &VoteResult) -> Vec<u32> {
+    let outlier = |excluded: &&protocol::job::ExcludedSeat| excluded.reason.starts_with("outlier: its score");
+    result
+        .excluded
+        .iter()
+        .filter(outlier)
+        .map(|excluded| excluded.seat)
+        .collect()
+}
+
+#[test]
+fn a_poisoner_among_honest_proposers_loses_its_bit_and_honest_ones_never_do() {
+    let rule = r#""aggregation":{"rule":"multiKrum/v1","byzantine":1,"slashOutliers":"7","weighted":false}"#;
+    let plain = r#""aggregation":{"rule":"mean/v1","weighted":false}"#;
+    let site = Site::new(definition(MLP, 1).replace(plain, rule));
+    assert!(site.definition.contains("slashOutliers"), "{}", site.definition);
+    for number in 1..=6 {
+        site.write_data(number, 400, |l| l);
+        site.write_data(number + 10, 400, |l| (l + 1) % 4);
+    }
+    let mut start = site.genesis();
+    for round in 0..3u32 {
+        // Another seat is the poisoner's each round.
+        let place = (round * 2) as usize;
+        let model = |number: u8| train(&site, number, round, start).model;
+        let honest: Vec<Seat> = (1..=5).map(|number| seat(number, Some(model(number)))).collect();
+        let poisoner = 11 + place as u8;
+        let mut poisoned = honest.clone();
+        poisoned[place] = seat(poisoner, Some(model(poisoner)));
+
+        let result = vote(&site, 6, round, start, poisoned.clone());
+        assert_eq!(result.mask.0, 0b11111 & !(1 << place), "round {round}: {result:?}");
+        assert_eq!(outlier(&result), [place as u32]);
+        assert_eq!((result.score, result.fallback), (Score::For, None));
+        assert!(result.unused.is_empty());
+
+        let calm = vote(&site, 6, round, start, honest);
+        assert_eq!(
+            (calm.mask.0, calm.unused.len()),
+            (0b11111, 1),
+            "round {round}: {calm:?}"
+        );
+        assert!(calm.excluded.is_empty());
+
+        // Four are too few for Krum with one that may be anything.
+        poisoned[(place + 1) % 5].contribution = None;
+        let few = vote(&site, 6, round, start, poisoned);
+        assert_eq!(few.fallback.as_deref(), Some("median/v1"));
+        assert!(outlier(&few).is_empty());
+        assert_eq!(few.mask.count(), 4);
+        start = result.aggregate;
+    }
+}

@@ -10,9 +10,9 @@ use std::{
     },
 };
 
-use aggregation::{Aggregate, AggregationError, Contribution, ModelSource, Options, ReadAt, Rule, aggregate};
+use aggregation::{Aggregate, AggregationError, Contribution, ModelSource, Options, ReadAt, Rule, Vectors, aggregate};
 use protocol::{
-    architecture::{Architecture, Mlp},
+    architecture::{Architecture, Dtype, Mlp, TensorSpec},
     definition,
     model::{Layout, Metadata, ModelWriter},
     types::{Address, B256, ModelHash, Round},
@@ -24,14 +24,15 @@ pub(crate) const ROUND: Round = Round(3);
 
 pub(crate) fn rule(inputs: u32, hidden: Vec<u32>, outputs: u32, weighted: bool) -> Rule {
     Rule {
-        architecture: Architecture::Mlp(Mlp {
+        tensors: Architecture::Mlp(Mlp {
             inputs,
             hidden,
             outputs,
-        }),
+        })
+        .tensors(),
         aggregation: definition::Aggregation {
-            rule: definition::Rule::MeanV1,
             weighted,
+            ..definition::Aggregation::plain(definition::Rule::MeanV1)
         },
         max_model_bytes: 1 << 20,
         task: TASK,
@@ -40,7 +41,7 @@ pub(crate) fn rule(inputs: u32, hidden: Vec<u32>, outputs: u32, weighted: bool) 
 }
 
 pub(crate) fn elements(rule: &Rule) -> usize {
-    rule.architecture.tensors().iter().map(|t| t.elements().unwrap()).sum()
+    rule.tensors.iter().map(|t| t.elements().unwrap()).sum()
 }
 
 pub(crate) fn proposer(seat: u32) -> Address {
@@ -53,7 +54,7 @@ pub(crate) fn sha256(bytes: &[u8]) -> ModelHash {
 
 /// A canonical file; `value` gives the element at each position of the data section.
 pub(crate) fn file(rule: &Rule, metadata: &Metadata, value: impl Fn(usize) -> f32) -> Vec<u8> {
-    let layout = Layout::new(&rule.architecture.tensors(), metadata).unwrap();
+    let layout = Layout::new(&rule.tensors, metadata).unwrap();
     let mut out = Vec::new();
     let mut writer = ModelWriter::new(&layout, &mut out).unwrap();
     for i in 0..elements(rule) {
@@ -90,6 +91,7 @@ pub(crate) fn options(threads: usize, output_block: usize, input_block: usize) -
         threads: NonZeroUsize::new(threads).unwrap(),
         output_block,
         input_block,
+        vectors: Vectors::widest(),
     }
 }
 
@@ -118,4 +120,41 @@ impl ReadAt for Counting {
         self.largest.fetch_max(buffer.len(), Ordering::Relaxed);
         self.bytes.read_exact_at(buffer, offset)
     }
+}
+
+/// A canonical file of any element types: `element` appends the little-endian bytes of each element, by its number in
+/// the file and its type.
+pub(crate) fn raw_file(
+    tensors: &[TensorSpec],
+    metadata: &Metadata,
+    mut element: impl FnMut(usize, Dtype, &mut Vec<u8>),
+) -> Vec<u8> {
+    let layout = Layout::new(tensors, metadata).unwrap();
+    let mut data = Vec::new();
+    let mut number = 0;
+    for tensor in layout.tensors() {
+        for _ in 0..tensor.spec.elements().unwrap() {
+            element(number, tensor.spec.dtype, &mut data);
+            number += 1;
+        }
+    }
+    let mut out = Vec::new();
+    let mut writer = ModelWriter::new(&layout, &mut out).unwrap();
+    writer.write_bytes(&data).unwrap();
+    writer.finish().unwrap();
+    out
+}
+
+/// Thread counts, block sizes and instruction sets that must not matter.
+pub(crate) fn many_options() -> Vec<Options> {
+    let mut all = Vec::new();
+    for vectors in Vectors::available() {
+        for (threads, out, input) in [(1, 1 << 20, 1 << 16), (2, 1000, 60), (5, 100_000, 4), (3, 4100, 8192)] {
+            all.push(Options {
+                vectors,
+                ..options(threads, out, input)
+            });
+        }
+    }
+    all
 }

@@ -8,7 +8,6 @@ mod error;
 mod files;
 mod metrics;
 mod object;
-mod progress;
 mod routes;
 mod server;
 mod staging;

@@ -13,7 +13,6 @@ use super::{
     files::NamedLocks,
     metrics::Metrics,
     object::{JobKey, ObjectId, Owner},
-    progress::ProgressBoard,
     staging::{Staging, Written},
     store::{Opened, Store},
     token::{Claims, KeyRing, TokenError},
@@ -48,7 +47,6 @@ pub struct Gateway {
     keys: RwLock<KeyRing>,
     clock: SharedClock,
     publishing: NamedLocks,
-    pub(super) progress: ProgressBoard,
     /// When the volumes were last found writable.
     ready: Mutex<Option<Instant>>,
 }
@@ -76,7 +74,6 @@ impl Gateway {
             keys: RwLock::new(keys),
             clock: SharedClock(clock),
             publishing: NamedLocks::default(),
-            progress: ProgressBoard::default(),
             ready: Mutex::new(None),
         }))
     }

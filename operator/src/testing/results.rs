@@ -48,5 +48,7 @@ pub(crate) fn voted(aggregate: ModelHash, score: Score) -> StepResult {
         start_metric: "0.7".to_owned(),
         aggregate_metric: "0.8".to_owned(),
         excluded: Vec::new(),
+        fallback: None,
+        unused: Vec::new(),
     })
 }

@@ -51,18 +51,23 @@ impl ModelHeader {
         let mut tensors = Vec::new();
         for name in header.offset_keys() {
             let Some(info) = header.info(&name) else { continue };
-            if info.dtype != upstream::Dtype::F32 {
-                return Err(ModelError::Dtype {
-                    name,
-                    dtype: format!("{:?}", info.dtype),
-                });
-            }
+            let dtype = match info.dtype {
+                upstream::Dtype::F32 => Dtype::F32,
+                upstream::Dtype::BF16 => Dtype::Bf16,
+                upstream::Dtype::F16 => Dtype::F16,
+                other => {
+                    return Err(ModelError::Dtype {
+                        name,
+                        dtype: format!("{other:?}"),
+                    });
+                }
+            };
             let (start, end) = info.data_offsets;
             tensors.push(TensorEntry {
                 spec: TensorSpec {
                     name,
                     shape: info.shape.clone(),
-                    dtype: Dtype::F32,
+                    dtype,
                 },
                 start: start as u64,
                 end: end as u64,
@@ -115,6 +120,12 @@ impl ModelHeader {
                     name: spec.name.clone(),
                     expected: spec.shape.clone(),
                     actual: found.spec.shape.clone(),
+                });
+            }
+            if found.spec.dtype != spec.dtype {
+                return Err(ModelError::Dtype {
+                    name: spec.name.clone(),
+                    dtype: found.spec.dtype.as_str().to_owned(),
                 });
             }
         }

@@ -126,7 +126,7 @@ fn broken_headers_are_refused() {
             "header",
         ),
         (raw(r#"{"__metadata__":{"x":"1","x":"2"}}"#, 0), "header"),
-        (raw(&one.replace("F32", "F16").replace("[0,4]", "[0,2]"), 2), "dtype"),
+        (raw(&one.replace("F32", "F64").replace("[0,4]", "[0,8]"), 8), "dtype"),
     ];
     for (bytes, category) in cases {
         let error = read(&bytes).expect_err(&format!("{:?}", String::from_utf8_lossy(&bytes)));
@@ -157,6 +157,9 @@ fn tensors_and_metadata_must_be_exactly_the_expected_ones() {
     let mut flat = specs();
     flat[0].shape = vec![4];
     assert_eq!(category(&flat, &contribution()), "shape");
+    let mut half = specs();
+    half[0].dtype = Dtype::F16;
+    assert_eq!(category(&half, &contribution()), "dtype");
 }
 
 #[test]

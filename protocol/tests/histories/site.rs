@@ -165,6 +165,8 @@ impl Site {
                         start_metric: "0.5".into(),
                         aggregate_metric: "0.6".into(),
                         excluded: vec![],
+                        fallback: None,
+                        unused: vec![],
                     })
                 }
             },

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use aggregation::{Contribution, ModelSource, Options, Rule, aggregate};
+use aggregation::{Contribution, ModelSource, Options, Refusal, Rule, aggregate};
 use protocol::{
     job::{ExcludedSeat, StepResult, VoteResult},
     types::{ModelHash, Score},
@@ -38,7 +38,7 @@ pub fn vote(job: &Job) -> Result<StepResult, Failure> {
     }
     let (path, done) = combine(job, &start, &contributions)?;
     for (seat, refusal) in &done.excluded {
-        excluded.push((*seat, format!("invalid ({}): {refusal}", refusal.category())));
+        excluded.push((*seat, explain(refusal)));
     }
     excluded.sort();
     for (seat, reason) in &excluded {
@@ -49,6 +49,15 @@ pub fn vote(job: &Job) -> Result<StepResult, Failure> {
         done.mask.count(),
         job.identity().seats.len()
     );
+    let named = job.definition.aggregation.rule.as_str();
+    match done.fallback {
+        Some(rule) => println!("vote: these are too few for {named}; combined by {}", rule.as_str()),
+        None if done.unused.is_empty() => println!("vote: combined by {named}"),
+        None => println!(
+            "vote: combined by {named}, which made no use of seats {:?}",
+            done.unused
+        ),
+    }
     let (score, metrics) = judge(job, &start, (done.mask.count() > 0).then_some(&*path))?;
     if done.mask.count() > 0 {
         job.upload(done.hash, &path)?;
@@ -72,7 +81,17 @@ pub fn vote(job: &Job) -> Result<StepResult, Failure> {
                 reason: shorten(&reason),
             })
             .collect(),
+        fallback: done.fallback.map(|rule| rule.as_str().to_owned()),
+        unused: done.unused,
     }))
+}
+
+fn explain(refusal: &Refusal) -> String {
+    match refusal {
+        // Valid, but left out all the same.
+        Refusal::Outlier { .. } => refusal.to_string(),
+        other => format!("invalid ({}): {other}", other.category()),
+    }
 }
 
 fn open(hash: ModelHash, path: &Path) -> Result<ModelSource, Failure> {

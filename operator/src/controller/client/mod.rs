@@ -17,7 +17,6 @@ mod pokes;
 mod problem;
 mod record;
 mod results;
-mod running;
 mod status;
 #[cfg(test)]
 mod tests;

@@ -20,7 +20,6 @@ use super::{
     ledger::Ledger,
     pokes,
     problem::Problem,
-    running,
     validate::{ValidatedClient, validate},
 };
 use crate::{
@@ -254,10 +253,7 @@ async fn observe_jobs(observed: &mut Observed, ctx: &Context) -> Result<(), Clie
             _ => ctx.cluster.pods(&job_key).await?,
         };
         let answered = observed.store_problem.is_none();
-        let mut seen = state::observe(&job, identity, &pods, result.as_deref(), answered, observed.view.now);
-        if seen.state == JobState::Running && answered {
-            seen.progress = running::ask(&job_key, ctx).await;
-        }
+        let seen = state::observe(&job, identity, &pods, result.as_deref(), answered, observed.view.now);
         observed.jobs.push(seen);
     }
     observed.view.jobs = observed

@@ -3,5 +3,4 @@
 mod bad_input;
 mod crashes;
 mod lifecycle;
-mod running;
 mod stopping;

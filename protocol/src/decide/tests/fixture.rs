@@ -246,6 +246,8 @@ impl Scene {
             start_metric: "0.5".into(),
             aggregate_metric: "0.6".into(),
             excluded: Vec::new(),
+            fallback: None,
+            unused: Vec::new(),
         };
         self.succeeded(Step::Vote, StepResult::Vote(result));
     }

@@ -1,0 +1,345 @@
+//! Aggregation speed from files in the page cache, beside a read probe over the same files in the same run, and beside
+//! other people's aggregation of the same bytes if `--peers PYTHON` names an interpreter that has it (`peers.py`).
+//!
+//!     cargo bench -p aggregation -- --dtype bf16 --inputs 8 --parameters 25000000 --repeats 5
+//!
+//! The probe reads every input with positioned reads of the same size from the same number of threads and adds the
+//! words up; it is taken before and after each rule, so that every rate has its own. Rates count input plus output bytes
+//! (the probe: input). Rules compute and hand over their result; `named file` also hashes and writes it, and `vote`
+//! validates everything first (SHA-256 and every value of every input), which is what a vote does.
+
+use std::{
+    env, fs,
+    fs::File,
+    hint::black_box,
+    io::{BufWriter, Write},
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+    time::Instant,
+};
+
+use aggregation::{
+    Contribution, ModelSource, Options, ReadAt, Rule, Vectors, aggregate, combine, combine_with, validate,
+};
+use protocol::{
+    architecture::{Dtype, TensorSpec},
+    definition::{self, Aggregation},
+    model::{Layout, Metadata, ModelHeader, ModelWriter},
+    types::{Address, ModelHash, Round},
+};
+
+const TASK: Address = Address::repeat_byte(1);
+const TENSORS: usize = 10;
+
+struct Settings {
+    dtype: Dtype,
+    inputs: u32,
+    parameters: usize,
+    repeats: u32,
+    threads: Vec<usize>,
+    folder: PathBuf,
+    peers: Option<PathBuf>,
+    /// Only the mean and the vote.
+    short: bool,
+}
+
+fn settings() -> Settings {
+    let arguments: Vec<String> = env::args().collect();
+    let value = |name: &str| {
+        arguments
+            .iter()
+            .position(|a| a == name)
+            .and_then(|i| arguments.get(i + 1))
+    };
+    let number = |name: &str, default: u32| value(name).map_or(default, |v| v.parse().expect("a number"));
+    let cpus = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    Settings {
+        dtype: match value("--dtype").map_or("f32", |name| name) {
+            "f32" => Dtype::F32,
+            "bf16" => Dtype::Bf16,
+            "f16" => Dtype::F16,
+            other => panic!("--dtype is {other}: f32, bf16 or f16"),
+        },
+        inputs: number("--inputs", 8),
+        parameters: number("--parameters", 5_000_000) as usize,
+        repeats: number("--repeats", 5),
+        threads: value("--threads").map_or(if cpus > 1 { vec![1, cpus] } else { vec![1] }, |v| {
+            v.split(',').map(|n| n.parse().expect("a number")).collect()
+        }),
+        folder: value("--folder").map_or_else(env::temp_dir, PathBuf::from),
+        peers: value("--peers").map(PathBuf::from),
+        short: arguments.iter().any(|a| a == "--short"),
+    }
+}
+
+fn write_model(tensors: &[TensorSpec], metadata: &Metadata, path: &Path, seed: u32) -> ModelHash {
+    let layout = Layout::new(tensors, metadata).expect("a layout");
+    let out = BufWriter::with_capacity(1 << 20, File::create(path).expect("a file"));
+    let mut writer = ModelWriter::new(&layout, out).expect("a header");
+    let dtype = tensors[0].dtype;
+    let mut state = seed;
+    let mut left = layout.data_len() as usize;
+    let mut block = Vec::with_capacity(1 << 16);
+    while left > 0 {
+        block.clear();
+        while block.len() < left.min(1 << 16) {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            // Between 1 and 2, or between -2 and -1: every bit of the mantissa at random.
+            let (sign, mantissa) = (state & 0x8000_0000, state & 0x007f_ffff);
+            match dtype {
+                Dtype::F32 => block.extend((sign | 0x3f80_0000 | mantissa).to_le_bytes()),
+                Dtype::Bf16 => block.extend((((sign | 0x3f80_0000 | mantissa) >> 16) as u16).to_le_bytes()),
+                Dtype::F16 => block.extend(((sign >> 16 | 0x3c00 | mantissa >> 13) as u16).to_le_bytes()),
+            }
+        }
+        writer.write_bytes(&block).expect("data");
+        left -= block.len();
+    }
+    writer.finish().expect("a model")
+}
+
+fn probe(contributions: &[Contribution], threads: usize) -> u64 {
+    let threads = threads as u64;
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads)
+            .map(|t| {
+                scope.spawn(move || {
+                    let mut block = vec![0u8; Options::default().input_block];
+                    let mut sum = 0u64;
+                    for contribution in contributions {
+                        let reader: &dyn ReadAt = contribution.source.reader();
+                        let size = reader.size().expect("a size");
+                        let (mut at, end) = (size * t / threads, size * (t + 1) / threads);
+                        while at < end {
+                            let n = (end - at).min(block.len() as u64) as usize;
+                            reader.read_exact_at(&mut block[..n], at).expect("a read");
+                            for word in block[..n].as_chunks::<8>().0 {
+                                sum = sum.wrapping_add(u64::from_le_bytes(*word));
+                            }
+                            at += n as u64;
+                        }
+                    }
+                    sum
+                })
+            })
+            .collect();
+        workers
+            .into_iter()
+            .map(|w| w.join().expect("a worker"))
+            .fold(0, u64::wrapping_add)
+    })
+}
+
+/// Peak resident memory in MiB since the last [`reset_peak`].
+fn peak() -> f64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|l| l.starts_with("VmHWM:"));
+    let kib: f64 = line
+        .and_then(|l| l.split_whitespace().nth(1)?.parse().ok())
+        .unwrap_or(f64::NAN);
+    kib / 1024.0
+}
+
+fn reset_peak() {
+    // What the kernel's documentation calls resetting the peak resident set size.
+    let _ = fs::write("/proc/self/clear_refs", "5");
+}
+
+struct Bench {
+    rule: Rule,
+    start: ModelSource,
+    contributions: Vec<Contribution>,
+    input: u64,
+    output: u64,
+    repeats: u32,
+    folder: PathBuf,
+}
+
+impl Bench {
+    fn rates(&self, name: &str, threads: usize, options: &str, mut work: impl FnMut()) {
+        let (mut rates, mut probes, mut ratios) = (vec![], vec![], vec![]);
+        let mut peaks = 0f64;
+        let probe = || {
+            let began = Instant::now();
+            black_box(probe(&self.contributions, threads));
+            self.input as f64 / 1e9 / began.elapsed().as_secs_f64()
+        };
+        let mut before = probe();
+        for _ in 0..self.repeats {
+            reset_peak();
+            let began = Instant::now();
+            work();
+            let rate = (self.input + self.output) as f64 / 1e9 / began.elapsed().as_secs_f64();
+            peaks = peaks.max(peak());
+            let after = probe();
+            rates.push(rate);
+            probes.push(before);
+            ratios.push(2.0 * rate / (before + after));
+            before = after;
+        }
+        let best = |values: &mut Vec<f64>| {
+            values.sort_by(f64::total_cmp);
+            (values[values.len() - 1], values[values.len() / 2])
+        };
+        let ((rate, usual), (read, usual_read), (_, ratio)) = (best(&mut rates), best(&mut probes), best(&mut ratios));
+        println!(
+            "{name:18} {options:9} {threads:7} | {rate:6.2} {usual:6.2} | {read:6.2} {usual_read:6.2} | {:5.2} {ratio:5.2} | {peaks:7.0}",
+            rate / read
+        );
+    }
+
+    fn run(&self, settings: &Settings, threads: usize) {
+        let options = Options {
+            threads: NonZeroUsize::new(threads).expect("not 0"),
+            ..Options::default()
+        };
+        let verdicts = validate(&self.rule, &self.start, &self.contributions, &options).expect("readable files");
+        let valid: Vec<(&Contribution, ModelHeader)> = self
+            .contributions
+            .iter()
+            .zip(verdicts)
+            .map(|(c, verdict)| (c, verdict.expect("a valid file")))
+            .collect();
+        let widest = Vectors::widest();
+        for vectors in Vectors::available() {
+            let options = Options { vectors, ..options };
+            let rules = self.rules();
+            let known = rules.iter().take(if vectors == widest && !settings.short {
+                rules.len()
+            } else {
+                1
+            });
+            for aggregation in known {
+                let rule = Rule {
+                    aggregation: aggregation.clone(),
+                    ..self.rule.clone()
+                };
+                self.rates(aggregation.rule.as_str(), threads, vectors.name(), || {
+                    let done = combine_with(&rule, &self.start, valid.clone(), &options, |bytes| {
+                        black_box(bytes);
+                        Ok(())
+                    });
+                    assert!(done.expect("a result").fallback.is_none());
+                });
+            }
+        }
+        self.rates("mean, named file", threads, widest.name(), || {
+            let mut file = File::create(self.folder.join("out")).expect("a file");
+            combine(&self.rule, &self.start, valid.clone(), &mut file, &options).expect("a mean");
+        });
+        self.rates("mean, vote", threads, widest.name(), || {
+            let mut file = BufWriter::new(File::create(self.folder.join("out")).expect("a file"));
+            aggregate(&self.rule, &self.start, &self.contributions, &mut file, &options).expect("an aggregate");
+            file.flush().expect("a file");
+        });
+    }
+
+    /// The mean first.
+    fn rules(&self) -> Vec<Aggregation> {
+        let inputs = self.contributions.len() as u32;
+        let plain = Aggregation::plain;
+        vec![
+            plain(definition::Rule::MeanV1),
+            plain(definition::Rule::MedianV1),
+            Aggregation {
+                trim: Some(inputs / 4),
+                ..plain(definition::Rule::TrimmedMeanV1)
+            },
+            Aggregation {
+                clip_norm: Some("1".parse().expect("a decimal")),
+                ..plain(definition::Rule::ClippedMeanV1)
+            },
+            Aggregation {
+                byzantine: Some(1),
+                ..plain(definition::Rule::KrumV1)
+            },
+            Aggregation {
+                byzantine: Some(1),
+                ..plain(definition::Rule::MultiKrumV1)
+            },
+        ]
+    }
+}
+
+fn main() {
+    let settings = settings();
+    let folder = settings
+        .folder
+        .join(format!("aggregation-bench-{}", std::process::id()));
+    fs::create_dir_all(&folder).expect("a folder");
+    let tensors: Vec<TensorSpec> = (0..TENSORS)
+        .map(|i| TensorSpec {
+            name: format!("layer.{i}"),
+            shape: vec![settings.parameters / TENSORS],
+            dtype: settings.dtype,
+        })
+        .collect();
+    let path = folder.join("start");
+    let start = write_model(&tensors, &Metadata::none(), &path, 99);
+    let start = ModelSource::open(start, &path).expect("a file");
+    let contributions: Vec<Contribution> = (0..settings.inputs)
+        .map(|seat| {
+            let proposer = Address::repeat_byte(seat as u8 + 2);
+            let path = folder.join(format!("input-{seat:02}"));
+            let metadata = Metadata::contribution(TASK, Round(0), proposer);
+            let hash = write_model(&tensors, &metadata, &path, seat);
+            let source = ModelSource::open(hash, &path).expect("a file");
+            Contribution {
+                seat,
+                proposer,
+                sample_count: 1,
+                source,
+            }
+        })
+        .collect();
+    let output = contributions[0].source.reader().size().expect("a size");
+    let bench = Bench {
+        rule: Rule {
+            tensors,
+            aggregation: Aggregation::plain(definition::Rule::MeanV1),
+            max_model_bytes: u64::MAX,
+            task: TASK,
+            round: Round(0),
+        },
+        start,
+        contributions,
+        input: output * u64::from(settings.inputs),
+        output,
+        repeats: settings.repeats,
+        folder: folder.clone(),
+    };
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    println!(
+        "\n{} inputs of {} parameters {}, {:.1} MB each; load {}",
+        settings.inputs,
+        settings.parameters,
+        settings.dtype.as_str(),
+        output as f64 / 1e6,
+        load.trim()
+    );
+    println!(
+        "GB/s, best and median of {}; peak resident memory in MiB",
+        settings.repeats
+    );
+    println!("rule               registers threads |          rate |    read probe |  best   med |    peak");
+    for threads in &settings.threads {
+        bench.run(&settings, *threads);
+    }
+    if let Some(python) = &settings.peers {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers.py");
+        let threads: Vec<String> = settings.threads.iter().map(usize::to_string).collect();
+        let done = Command::new(python)
+            .arg(script)
+            .arg(&folder)
+            .arg(settings.repeats.to_string())
+            .args(threads)
+            .status();
+        match done {
+            Ok(status) if status.success() => {}
+            other => eprintln!("the peers could not be measured: {other:?}"),
+        }
+    }
+    fs::remove_dir_all(&folder).expect("to clean up");
+}
