@@ -46,6 +46,8 @@ pub struct TaskShape {
     pub hidden: u32,
     /// How much worse than its start an aggregate may be and still get a vote for it.
     pub epsilon: &'static str,
+    /// As the definition has it.
+    pub aggregation: Value,
 }
 
 /// Seconds.
@@ -79,6 +81,7 @@ impl Default for TaskShape {
             learning_rate: "0.05",
             hidden: 128,
             epsilon: "0.05",
+            aggregation: json!({"rule": "mean/v1", "weighted": false}),
         }
     }
 }
@@ -116,7 +119,7 @@ pub fn definition(shape: &TaskShape) -> Value {
         "preprocessing": {"mean": "0.2860", "std": "0.3530"},
         "seed": 1,
         "split": {"testPercent": 20},
-        "aggregation": {"rule": "mean/v1", "weighted": false},
+        "aggregation": shape.aggregation,
         "evaluation": {"metric": "accuracy", "direction": "higherIsBetter", "epsilon": shape.epsilon},
         "maxModelBytes": 16_777_216,
     })

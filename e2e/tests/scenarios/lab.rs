@@ -6,7 +6,7 @@ use e2e::{cluster, data, devnet::Devnet, env, site::Site, sweep};
 use kube::Client;
 
 /// Namespaces that the shared operator serves, one or two a scenario.
-const TENANTS: [&str; 9] = [
+const TENANTS: [&str; 10] = [
     "whole",
     "poisoned",
     "bad-input",
@@ -14,6 +14,7 @@ const TENANTS: [&str; 9] = [
     "foreign",
     "lagging",
     "lifecycle",
+    "outlier",
     "two-a",
     "two-b",
 ];
@@ -24,6 +25,9 @@ const OPERATOR: &str = "fla-system";
 pub(crate) const TINY: &str = "tiny";
 /// Six clients; the labels of 3, 4 and 5 are permuted.
 pub(crate) const HALF_POISONED: &str = "half-poisoned";
+
+/// Ten clients; the labels of the last are permuted.
+pub(crate) const ONE_POISONED: &str = "one-poisoned";
 
 /// Chain and operator.
 #[derive(Debug)]
@@ -49,13 +53,14 @@ fn make() -> Result<Lab, String> {
 async fn set_up() -> anyhow::Result<Lab> {
     data::make(TINY, 6, 400, 500, &[])?;
     data::make(HALF_POISONED, 6, 500, 500, &[3, 4, 5])?;
+    data::make(ONE_POISONED, 10, 400, 500, &[9])?;
     let client = cluster::client().await?;
     sweep::sweep(&client).await?;
     for tenant in TENANTS {
         cluster::namespace(&client, tenant).await?;
     }
     let devnet = Devnet::install(&client).await?;
-    for set in [TINY, HALF_POISONED] {
+    for set in [TINY, HALF_POISONED, ONE_POISONED] {
         devnet.depot.upload(&env::data_dir().join(set), set)?;
     }
     let site = Site::install(&client, &devnet, OPERATOR, &TENANTS, true).await?;

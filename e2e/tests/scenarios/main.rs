@@ -13,6 +13,7 @@ mod lab;
 mod lagging;
 mod lifecycle;
 mod manifests;
+mod outlier;
 mod poisoned;
 mod refusals;
 mod table;
