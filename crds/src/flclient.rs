@@ -264,6 +264,9 @@ pub struct FLClientStatus {
     pub last_training: Option<LastTraining>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preflight: Option<PreflightStatus>,
+    /// How far the running Job is; gone when it ends. Written at most every five seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub running: Option<RunningJob>,
     /// Set once by a reason that only a person can resolve; see the conditions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped: Option<String>,
@@ -341,6 +344,36 @@ pub struct LastTraining {
     /// The deadline came before the definition's last epoch.
     #[serde(default)]
     pub stopped_early: bool,
+}
+
+/// A running Job, as its trainer describes it.
+#[derive(JsonSchema, Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunningJob {
+    pub job: String,
+    /// reading, fetching, training, aggregating, evaluating or handingIn.
+    pub stage: String,
+    /// The running epoch, counted from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::small_count")]
+    pub epoch: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::small_count")]
+    pub epochs: Option<u32>,
+    /// Optimizer steps so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::count")]
+    pub steps: Option<u64>,
+    /// Decimal strings: mean training loss of the running epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub records_per_second: Option<String>,
+    /// When the trainer expects to be done with this stage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_end: Option<Time>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reported_at: Option<Time>,
 }
 
 /// The last successful `check` Job. It holds as long as environment and definition stay the same.

@@ -56,6 +56,10 @@ impl ModelStore for Port {
         Ok("token".to_owned())
     }
 
+    async fn progress(&self, _namespace: &str, _job: &str) -> Result<Option<String>, StoreError> {
+        Ok(None)
+    }
+
     async fn result(&self, namespace: &str, job: &str) -> Result<Option<String>, StoreError> {
         let id = self.caller.id;
         let world = &self.caller.world;

@@ -28,6 +28,8 @@ use crate::clock::Clock;
 /// A controller's token is made for each request and ends soon.
 const ADMIN_TOKEN_SECONDS: u64 = 60;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Nothing waits for progress.
+const PROGRESS_TIMEOUT: Duration = Duration::from_secs(2);
 /// Publishing copies the model.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(600);
 
@@ -81,6 +83,9 @@ pub trait ModelStore: Send + Sync + 'static {
 
     /// The result line a Job has written; `None` if it has not.
     async fn result(&self, namespace: &str, job: &str) -> Result<Option<String>, StoreError>;
+
+    /// What a running Job last said of its progress (`protocol::job::JobProgress`); `None` if nothing within a minute.
+    async fn progress(&self, namespace: &str, job: &str) -> Result<Option<String>, StoreError>;
 
     /// Makes a model that a Job of this participant wrote readable by others. Idempotent; [`StoreError::Missing`] if no
     /// Job wrote it.
@@ -265,6 +270,14 @@ impl ModelStore for GatewayClient {
         let job = JobKey::new(namespace, job).map_err(|error| StoreError::Refused(error.to_string()))?;
         let url = self.url(&format!("/v1/results/{job}"), None, None);
         found(self.call(Method::GET, url, Bytes::new(), REQUEST_TIMEOUT).await)?
+            .map(text)
+            .transpose()
+    }
+
+    async fn progress(&self, namespace: &str, job: &str) -> Result<Option<String>, StoreError> {
+        let job = JobKey::new(namespace, job).map_err(|error| StoreError::Refused(error.to_string()))?;
+        let url = self.url(&format!("/v1/progress/{job}"), None, None);
+        found(self.call(Method::GET, url, Bytes::new(), PROGRESS_TIMEOUT).await)?
             .map(text)
             .transpose()
     }

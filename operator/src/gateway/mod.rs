@@ -8,6 +8,7 @@ mod error;
 mod files;
 mod metrics;
 mod object;
+mod progress;
 mod routes;
 mod server;
 mod staging;

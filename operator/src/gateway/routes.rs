@@ -21,6 +21,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use super::{
     error::{GatewayError, Refusal},
     object::{JobKey, ObjectId, Owner},
+    progress,
     staging::Written,
     state::Gateway,
     store::Opened,
@@ -32,8 +33,8 @@ use super::{
 /// Largest definition document, in bytes.
 pub const MAX_DEFINITION_BYTES: u64 = 1024 * 1024;
 
-type Shared = State<Arc<Gateway>>;
-type Answer = Result<Response, GatewayError>;
+pub(super) type Shared = State<Arc<Gateway>>;
+pub(super) type Answer = Result<Response, GatewayError>;
 
 /// All routes of one gateway.
 pub fn router(gateway: Arc<Gateway>) -> Router {
@@ -42,6 +43,8 @@ pub fn router(gateway: Arc<Gateway>) -> Router {
         .route("/v1/job", get(get_job))
         .route("/v1/results", put(put_result))
         .route("/v1/results/{namespace}/{job}", get(get_result))
+        .route("/v1/progress", put(progress::put))
+        .route("/v1/progress/{namespace}/{job}", get(progress::get))
         .route("/v1/publish", post(publish))
         .route("/v1/definitions/{hash}", get(get_definition).put(put_definition))
         .route("/v1/tasks", delete(delete_task))
@@ -89,6 +92,8 @@ async fn observe(State(gateway): Shared, request: Request, next: Next) -> Respon
                 tracing::warn!(method, path, status, ms, reason, detail, "request refused");
             }
         }
+        // Every few seconds from every running Job.
+        None if route.starts_with("/v1/progress") => tracing::debug!(method, path, status, ms, "request answered"),
         None if route.starts_with("/v1/") => tracing::info!(method, path, status, ms, "request answered"),
         None => tracing::debug!(method, path, status, ms, "request answered"),
     }
@@ -105,7 +110,10 @@ async fn authorize(gateway: &Gateway, headers: &HeaderMap) -> Result<Claims, Gat
     Ok(gateway.verify(token).await?)
 }
 
-async fn authorize_job(gateway: &Gateway, headers: &HeaderMap) -> Result<(JobClaims, JobKey, Owner), GatewayError> {
+pub(super) async fn authorize_job(
+    gateway: &Gateway,
+    headers: &HeaderMap,
+) -> Result<(JobClaims, JobKey, Owner), GatewayError> {
     match authorize(gateway, headers).await? {
         Claims::Job(claims) => {
             let job = claims.job.parse()?;
@@ -120,7 +128,7 @@ async fn authorize_job(gateway: &Gateway, headers: &HeaderMap) -> Result<(JobCla
     }
 }
 
-async fn authorize_admin(gateway: &Gateway, headers: &HeaderMap) -> Result<(), GatewayError> {
+pub(super) async fn authorize_admin(gateway: &Gateway, headers: &HeaderMap) -> Result<(), GatewayError> {
     match authorize(gateway, headers).await? {
         Claims::Admin(_) => Ok(()),
         Claims::Job(_) => Err(GatewayError::Forbidden("this takes the controller's token")),
@@ -254,7 +262,7 @@ async fn serve(gateway: &Arc<Gateway>, opened: Opened, hash: ModelHash) -> Resul
 }
 
 /// Runs a handler that reads a body; a refusal is sent only after some of the rest was read.
-async fn with_body<F>(request: Request, handle: F) -> Answer
+pub(super) async fn with_body<F>(request: Request, handle: F) -> Answer
 where
     F: AsyncFnOnce(&Parts, &mut BodyDataStream) -> Answer,
 {

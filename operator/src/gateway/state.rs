@@ -13,6 +13,7 @@ use super::{
     files::NamedLocks,
     metrics::Metrics,
     object::{JobKey, ObjectId, Owner},
+    progress::ProgressBoard,
     staging::{Staging, Written},
     store::{Opened, Store},
     token::{Claims, KeyRing, TokenError},
@@ -47,6 +48,7 @@ pub struct Gateway {
     keys: RwLock<KeyRing>,
     clock: SharedClock,
     publishing: NamedLocks,
+    pub(super) progress: ProgressBoard,
     /// When the volumes were last found writable.
     ready: Mutex<Option<Instant>>,
 }
@@ -74,6 +76,7 @@ impl Gateway {
             keys: RwLock::new(keys),
             clock: SharedClock(clock),
             publishing: NamedLocks::default(),
+            progress: ProgressBoard::default(),
             ready: Mutex::new(None),
         }))
     }

@@ -14,6 +14,7 @@ use crate::gateway::{JobClaims, ModelStore, Owner, StoreError};
 #[derive(Debug, Default)]
 struct State {
     results: BTreeMap<String, String>,
+    progress: BTreeMap<String, String>,
     published: BTreeSet<ModelHash>,
     definitions: BTreeMap<DefinitionHash, String>,
     removed: Vec<Owner>,
@@ -36,6 +37,11 @@ impl FakeStore {
     /// What a trainer does at its end.
     pub(crate) fn put_result(&self, namespace: &str, job: &str, line: String) {
         self.lock().results.insert(format!("{namespace}/{job}"), line);
+    }
+
+    /// What a trainer says while it runs.
+    pub(crate) fn put_progress(&self, namespace: &str, job: &str, word: String) {
+        self.lock().progress.insert(format!("{namespace}/{job}"), word);
     }
 
     pub(crate) fn published(&self) -> Vec<ModelHash> {
@@ -69,6 +75,11 @@ impl ModelStore for FakeStore {
         self.call("result", |state| {
             state.results.get(&format!("{namespace}/{job}")).cloned()
         })
+    }
+
+    async fn progress(&self, namespace: &str, job: &str) -> Result<Option<String>, StoreError> {
+        // No fault here: what hangs on it is a line in the status.
+        Ok(self.lock().progress.get(&format!("{namespace}/{job}")).cloned())
     }
 
     async fn publish(&self, _owner: Owner, model: ModelHash) -> Result<(), StoreError> {

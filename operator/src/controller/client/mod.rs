@@ -17,6 +17,7 @@ mod pokes;
 mod problem;
 mod record;
 mod results;
+mod running;
 mod status;
 #[cfg(test)]
 mod tests;

@@ -20,6 +20,7 @@ use super::{
     ledger::Ledger,
     pokes,
     problem::Problem,
+    running,
     validate::{ValidatedClient, validate},
 };
 use crate::{
@@ -253,7 +254,10 @@ async fn observe_jobs(observed: &mut Observed, ctx: &Context) -> Result<(), Clie
             _ => ctx.cluster.pods(&job_key).await?,
         };
         let answered = observed.store_problem.is_none();
-        let seen = state::observe(&job, identity, &pods, result.as_deref(), answered, observed.view.now);
+        let mut seen = state::observe(&job, identity, &pods, result.as_deref(), answered, observed.view.now);
+        if seen.state == JobState::Running && answered {
+            seen.progress = running::ask(&job_key, ctx).await;
+        }
         observed.jobs.push(seen);
     }
     observed.view.jobs = observed

@@ -21,6 +21,7 @@ use super::{
     observe::{Hold, Observed, check_identity},
     problem::Problem,
     results::{last_training, last_vote, preflight},
+    running,
 };
 
 /// Status while something stands in the way of deciding anything; what was known stays.
@@ -62,6 +63,7 @@ pub(super) fn following(
         last_vote: last_vote(&observed.jobs).or_else(|| before.last_vote.clone()),
         last_training: last_training(&observed.jobs).or_else(|| before.last_training.clone()),
         preflight: preflight(observed).or_else(|| before.preflight.clone()),
+        running: running::of(observed, before),
         stopped: stop.as_ref().map(|stop| stop.reason.to_owned()),
         ..before.clone()
     };

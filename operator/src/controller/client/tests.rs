@@ -3,4 +3,5 @@
 mod bad_input;
 mod crashes;
 mod lifecycle;
+mod running;
 mod stopping;

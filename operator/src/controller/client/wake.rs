@@ -8,7 +8,7 @@ use protocol::{
     decide::next_wake,
 };
 
-use super::observe::Observed;
+use super::{observe::Observed, running};
 
 /// A pod that does not start must be reported within 30 s.
 const PENDING: Duration = Duration::from_secs(10);
@@ -25,9 +25,11 @@ pub(super) fn block(observed: &Observed) -> Duration {
 /// The shortest of the pauses after which something may be different.
 pub(super) fn after(observed: &Observed, decision: &Decision) -> Option<Duration> {
     let pending = observed.jobs.iter().any(|job| job.state == JobState::Pending);
+    let running = observed.jobs.iter().any(|job| job.state == JobState::Running);
     let stopped = decision.actions.iter().any(|action| matches!(action, Action::Stop(_)));
     [
         pending.then_some(PENDING),
+        running.then_some(running::EVERY),
         stopped.then_some(STOPPED),
         observed.store_problem.is_some().then_some(STORE),
         needs_blocks(observed, decision).then(|| block(observed)),

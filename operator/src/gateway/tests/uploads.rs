@@ -240,3 +240,46 @@ async fn a_pod_that_takes_over_sees_what_its_job_has_written_and_may_read_it() {
         "{}"
     );
 }
+
+#[tokio::test]
+async fn a_running_job_says_how_far_it_is_and_only_the_controller_hears_it() {
+    let store = shared_store();
+    let site = Site::start(store.path()).await;
+    let claims = writing("a");
+    let token = key(1).sign_job(&claims).unwrap();
+    let read = format!("/v1/progress/{}", claims.job);
+    site.admin(Method::GET, &read, b"").await.refused(404, "NotFound");
+
+    let word = br#"{"version":1,"stage":"training","epoch":2,"epochs":3,"loss":"0.5","note":"dropped"}"#;
+    site.send(Method::PUT, "/v1/progress", Some(&token), word).await.is(200);
+
+    let heard = site.admin(Method::GET, &read, b"").await;
+    heard.is(200);
+    assert_eq!(
+        heard.json(),
+        serde_json::json!({ "version": 1, "stage": "training", "epoch": 2, "epochs": 3, "loss": "0.5" })
+    );
+    site.send(Method::GET, &read, Some(&token), b"")
+        .await
+        .refused(403, "NotGranted");
+    site.admin(Method::PUT, "/v1/progress", word)
+        .await
+        .refused(403, "NotGranted");
+}
+
+#[tokio::test]
+async fn progress_is_small_and_in_the_documented_words() {
+    let store = shared_store();
+    let site = Site::start(store.path()).await;
+    let token = key(1).sign_job(&writing("a")).unwrap();
+    let long = format!(r#"{{"version":1,"stage":"training","loss":"{}"}}"#, "9".repeat(600));
+    let refusals = [
+        (long.as_bytes(), 413, "TooLarge"),
+        (&br#"{"version":1,"stage":"dancing"}"#[..], 400, "BadRequest"),
+    ];
+    for (word, status, reason) in refusals {
+        site.send(Method::PUT, "/v1/progress", Some(&token), word)
+            .await
+            .refused(status, reason);
+    }
+}

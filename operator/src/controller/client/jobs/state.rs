@@ -7,7 +7,7 @@ use k8s_openapi::api::{
 };
 use protocol::{
     client::JobState,
-    job::{DOCUMENT_VERSION, ExitCode, JobIdentity, JobResult, MAX_RESULT_BYTES, Step, StepResult},
+    job::{DOCUMENT_VERSION, ExitCode, JobIdentity, JobProgress, JobResult, MAX_RESULT_BYTES, Step, StepResult},
     types::Timestamp,
 };
 
@@ -24,6 +24,8 @@ pub(crate) struct ObservedJob {
     pub(crate) problem: Option<Problem>,
     /// Unix seconds at which it failed for good.
     pub(crate) failed_at: Option<Timestamp>,
+    /// What it said last, if it is running.
+    pub(crate) progress: Option<JobProgress>,
 }
 
 /// The identity a Job of this client carries; `None` if it is not one this operator made (its name says what its
@@ -59,6 +61,7 @@ pub(crate) fn observe(
         state,
         problem,
         failed_at,
+        progress: None,
     };
     let lines = gateway_result
         .into_iter()
