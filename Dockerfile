@@ -13,7 +13,9 @@ WORKDIR /src
 COPY . .
 
 FROM source AS operator-build
-RUN cargo build --locked --profile image --bin fl-alliance-operator -p operator
+# For instance --build-arg OPERATOR_FEATURES=aws-kms
+ARG OPERATOR_FEATURES=
+RUN cargo build --locked --profile image --bin fl-alliance-operator -p operator --features "${OPERATOR_FEATURES}"
 
 FROM ${RUN_IMAGE} AS operator
 COPY --from=operator-build /src/target/image/fl-alliance-operator /usr/local/bin/

@@ -6,7 +6,7 @@ export KEEP E2E_CONTEXT E2E_REGISTRY NODE_IMAGE
 export E2E_ARGS ?= $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit simulation soak contracts fuzz attack-table lint generate charts e2e chaos setup cluster images bench clean
+.PHONY: help demo test unit simulation soak contracts fuzz attack-table kms lint generate charts e2e chaos setup cluster images bench clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -31,6 +31,9 @@ lint: ## formatting, clippy, shell scripts
 
 unit: ## cargo tests of everything but the scenarios
 	@hack/test.sh unit
+
+kms: ## signing with keys in AWS KMS (the feature aws-kms), against a stand-in for the service
+	@hack/test.sh kms
 
 simulation: ## 2,500 seeds of the controller in a simulated world, and planted bugs that it must find
 	@hack/test.sh simulation

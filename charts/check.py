@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """check.py FOLDER: what the charts promise, asserted on what they render (test.sh writes the files)."""
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -116,6 +117,14 @@ def check_shapes():
     own = [d["metadata"]["name"] for d in of_kind(load("own-secrets"), "Secret")]
     check(not own, f"own-secrets: {own} was made all the same")
     check(len(of_kind(load("metrics"), "ServiceMonitor")) == 2, "metrics: ServiceMonitors")
+
+    arguments = lambda docs: next(
+        pod_spec(d)["containers"][0]["args"] for d in of_kind(docs, "Deployment") if name(d).endswith("-controller")
+    )
+    check(not any("kms" in argument for argument in arguments(default)), "default: KMS keys are granted")
+    granted = next((a.removeprefix("--kms-keys=") for a in arguments(load("kms")) if a.startswith("--kms-keys=")), "[]")
+    wanted = [{"namespace": "research", "keyId": "alias/participant", "region": "eu-west-1"}]
+    check(json.loads(granted) == wanted, f"kms: {granted}")
 
     key = next(d for d in of_kind(default, "Secret") if d["type"] == "fl-alliance.io/token-key")
     check(re.fullmatch(r"[A-Za-z0-9+/]{43}=", key["data"]["current"]), "the token key is not 32 bytes")

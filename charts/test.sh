@@ -42,6 +42,7 @@ render plain fl-alliance --set gateway.plainHttp=true --set gateway.store.existi
 render own-secrets fl-alliance --set gateway.tls.existingSecret=cert --set gateway.tokenKey.existingSecret=key
 render chain fl-alliance "${chain[@]}" --set 'chain.rpc.urls={http://a:8545,http://b:8546}'
 render chain-secret fl-alliance "${chain[@]}" --set chain.rpc.existingSecret=rpc
+render kms fl-alliance --set 'tenantNamespaces={research}' --set-json 'kms.keys=[{"namespace":"research","keyId":"alias/participant","region":"eu-west-1"}]'
 render metrics fl-alliance --set metrics.serviceMonitor.enabled=true --set metrics.prometheusRule.enabled=true
 render replicas fl-alliance --set controller.replicas=2
 render devnet fl-alliance-devnet
@@ -52,6 +53,9 @@ refused fl-alliance --set 'tenantNamespaces={A_b}'
 refused fl-alliance --set typo=1
 refused fl-alliance --set controller.replicas=0
 refused fl-alliance --set gateway.store.subPath=../other
+refused fl-alliance --set-json 'kms.keys=[{"keyId":"alias/participant"}]'
+refused fl-alliance --set-json 'kms.keys=[{"namespace":"research","keyId":"a b"}]'
+refused fl-alliance --set-json 'kms.keys=[{"namespace":"research","keyId":"a","endpont":"http://x"}]'
 refused fl-alliance --set chain.create=true
 refused fl-alliance "${chain[@]}"
 refused fl-alliance "${chain[@]}" --set 'chain.rpc.urls={ws://a}'
@@ -71,4 +75,4 @@ if [ "${SERVER:-0}" = 1 ]; then
     kubectl apply --dry-run=server --validate=strict -n default -f "$OUT/$file.server.yaml" >/dev/null
   done
 fi
-echo "charts: lint, 13 shapes rendered, 11 refused, promises hold"
+echo "charts: lint, 14 shapes rendered, 14 refused, promises hold"

@@ -7,6 +7,7 @@
 #   IMAGE_BINARIES=folder  take the binaries from there instead of building them
 #   IMAGE_COMPILE_ONLY=1   builds the binaries, and the simulation's beside them, and stops; needs no Docker
 #   IMAGE_WITH=e2e         builds the binaries of this cargo package in the same go
+#   OPERATOR_FEATURES=aws-kms  builds the operator with these cargo features
 #   BUILDER=docker  or podman, or buildah (then --load does not work)
 . "$(dirname "$0")/../e2e/cluster/lib.sh"
 
@@ -39,6 +40,7 @@ compile() {
   done
   [ -z "${IMAGE_COMPILE_ONLY:-}" ] || packages+=(-p simulation) # tests and soak run it; it shares the operator's build
   [ -z "${IMAGE_WITH:-}" ] || packages+=(-p "$IMAGE_WITH")
+  [ -z "${OPERATOR_FEATURES:-}" ] || packages+=(--features "operator/${OPERATOR_FEATURES//,/,operator/}")
   [ "${#packages[@]}" -gt 0 ] || return 0
   (cd "$ROOT" && cargo build --locked --profile image --bins "${packages[@]}" >&2)
 }

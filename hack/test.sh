@@ -4,6 +4,7 @@
 #   generate   committed ABI and CRD files are what their sources give
 #   lint       formatting, clippy, scripts
 #   unit       cargo tests of everything but the scenarios
+#   kms        keys in AWS KMS: the feature aws-kms, against a stand-in for the service
 #   simulation 2,500 seeds of the controller in a simulated world, and planted bugs that it must find
 #   charts     helm lint and template, and what the charts promise
 #   e2e        scenarios on a kind cluster with the images of this checkout
@@ -20,7 +21,7 @@
 
 cd "$ROOT" || exit 1
 
-PARTS=(contracts generate lint unit simulation charts e2e)
+PARTS=(contracts generate lint unit kms simulation charts e2e)
 SUMMARY=()
 CLUSTER_USED=
 
@@ -44,6 +45,12 @@ lint() {
 
 # The whole workspace, here and below: another selection would mean other features and a second build of most dependencies.
 unit() { cargo test --locked --workspace; }
+
+# The same selection with one feature more: what the SDK brings is built beside all that is there.
+kms() {
+  cargo clippy --locked --workspace --features operator/aws-kms --lib --test kms -- -D warnings
+  cargo test --locked --workspace --features operator/aws-kms --test kms
+}
 
 simulation() {
   local simulate=${CARGO_TARGET_DIR:-$ROOT/target}/image/simulate

@@ -267,9 +267,25 @@ pub struct FLClientStatus {
     /// How far the running Job is; gone when it ends. Written at most every five seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub running: Option<RunningJob>,
+    /// How far the votes of this key on chain were compared with the vote ledger.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ledger: Option<LedgerStatus>,
     /// Set once by a reason that only a person can resolve; see the conditions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped: Option<String>,
+}
+
+/// Whether all votes of this key are this operator's.
+#[derive(JsonSchema, Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LedgerStatus {
+    /// Rounds below this one were looked at.
+    #[schemars(schema_with = "crate::schema::small_count")]
+    pub checked_rounds: u32,
+    /// The last round in which the key voted and this operator did not: somebody else has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::small_count")]
+    pub foreign_round: Option<u32>,
 }
 
 /// One participant's part in a settlement that is still to come.

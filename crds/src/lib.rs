@@ -21,6 +21,7 @@ pub mod names;
 mod reference;
 pub mod schema;
 pub mod shared;
+pub mod signer;
 
 pub use definition::DefinitionDocument;
 pub use flchain::{FLChain, FLChainSpec, FLChainStatus};
@@ -29,4 +30,5 @@ pub use flround::{FLRound, FLRoundSpec, FLRoundStatus};
 pub use fltask::{FLTask, FLTaskSpec, FLTaskStatus};
 pub use fraction::Fraction;
 pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-pub use shared::{NameRef, SecretKeyRef, SignerRef, rfc3339};
+pub use shared::{NameRef, SecretKeyRef, rfc3339};
+pub use signer::SignerRef;

@@ -34,6 +34,8 @@ pub const LABEL_QUEUE: &str = "kueue.x-k8s.io/queue-name";
 
 /// Annotation on an FLClient (value `true`): deletion gives up the running duty and what it may cost.
 pub const ANNOTATION_ABANDON: &str = "fl-alliance.io/abandon";
+/// Annotation on an FLClient: up to this round (a number) all votes of its key are its owner's, whatever the ledger knows.
+pub const ANNOTATION_KEY_IS_MINE: &str = "fl-alliance.io/key-is-mine";
 /// Annotation on a Job: the JobIdentity it was made from, as JSON.
 pub const ANNOTATION_IDENTITY: &str = "fl-alliance.io/job-identity";
 
@@ -41,6 +43,10 @@ pub const ANNOTATION_IDENTITY: &str = "fl-alliance.io/job-identity";
 pub const SECRET_TYPE_SIGNING_KEY: &str = "fl-alliance.io/signing-key";
 /// Key in such a Secret: 64 hex digits, with or without 0x.
 pub const SIGNING_KEY_FIELD: &str = "privateKey";
+/// Key in such a Secret, instead: an encrypted key, as the JSON of Web3 secret storage version 3.
+pub const KEYSTORE_FIELD: &str = "keystore";
+/// Key in such a Secret: what opens the keystore. One line feed at its end is not part of it.
+pub const PASSPHRASE_FIELD: &str = "passphrase";
 /// Secret type of one stored vote (operator's namespace, immutable).
 pub const SECRET_TYPE_VOTE: &str = "fl-alliance.io/vote-ledger";
 /// Secret type of the ledger seed (operator's namespace; back this up).

@@ -30,16 +30,6 @@ pub struct SecretKeyRef {
     pub key: String,
 }
 
-/// Who signs transactions. One of; today only `secretRef`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct SignerRef {
-    /// A Secret in the same namespace, of type `fl-alliance.io/signing-key`, whose key `privateKey` holds 64 hex digits
-    /// (with or without 0x). A Secret of any other type is refused, so nobody can point the operator at somebody
-    /// else's Secret.
-    pub secret_ref: NameRef,
-}
-
 /// A chain time as the API writes it. `None` for 0 and for times no calendar holds.
 pub fn rfc3339(at: Timestamp) -> Option<Time> {
     let seconds = i64::try_from(at.0).ok().filter(|&s| s > 0)?;

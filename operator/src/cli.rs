@@ -20,7 +20,7 @@ enum Command {
     Gateway(crate::gateway::GatewayArgs),
     /// Tools for the administrator of a chain: deploy contracts, fund, inspect, compare.
     #[command(subcommand)]
-    Chain(crate::admin::ChainCommand),
+    Chain(Box<crate::admin::ChainCommand>),
 }
 
 /// Parses the arguments, sets up logs and the TLS provider, and runs the role asked for.
@@ -40,7 +40,7 @@ pub fn main() -> ExitCode {
         match cli.command {
             Command::Controller(args) => crate::controller::run(args).await,
             Command::Gateway(args) => crate::gateway::run(args).await,
-            Command::Chain(command) => crate::admin::run(command).await,
+            Command::Chain(command) => crate::admin::run(*command).await,
         }
     });
     match outcome {

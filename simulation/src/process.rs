@@ -12,6 +12,7 @@ use operator::{
         Context, Settings, TrustedManager,
         chain::{ChainConfig, OpenChain, Registry},
         client,
+        keys::KeyRing,
         metrics::Metrics,
         task,
     },
@@ -312,6 +313,7 @@ async fn run(caller: Caller, cached: Cached, deliveries: mpsc::UnboundedReceiver
         cluster: Arc::new(ApiPort::new(caller.clone(), cached.clone())),
         chains,
         store: Arc::new(GatewayPort::new(caller.clone())),
+        keys: Arc::new(KeyRing::of_secrets(clock.clone())),
         clock,
         randomness: Arc::new(SeededRandomness(caller.clone())),
         settings: Arc::new(Settings {

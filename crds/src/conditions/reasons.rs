@@ -63,8 +63,8 @@ pub mod types {
         "The task asked for by `create` exists on chain.",
         "If False: see the reason.";
     SIGNER_AVAILABLE = "SignerAvailable", "FLTask, FLClient",
-        "The Secret with the signing key exists, has the right type and holds a key.",
-        "If False: make or mend the Secret; the operator looks again by itself.";
+        "The signing key is at hand: its Secret exists, has the right type and holds a key, or KMS signs with it.",
+        "If False: make or mend what the message names; the operator looks again by itself.";
     PREFLIGHT = "Preflight", "FLClient",
         "A check Job pulled the image, read the data, ran a batch on the requested device and derived the genesis model.",
         "If False: see the reason; nothing is staked before this is True.";
@@ -167,7 +167,28 @@ pub mod reason {
     SECRET_TYPE = "SecretType", "FLTask, FLClient",
         "The Secret is not of type fl-alliance.io/signing-key.", "Make it again with that type: other Secrets are never read.";
     SECRET_INVALID = "SecretInvalid", "all",
-        "The Secret does not hold what it should: a signing key is 64 hex digits under `privateKey`.", "Mend the Secret.";
+        "The Secret does not hold what it should: a signing key is 64 hex digits under `privateKey`, or a `keystore` with its `passphrase`.",
+        "Mend the Secret.";
+    KEYSTORE_INVALID = "KeystoreInvalid", "FLTask, FLClient",
+        "The `keystore` is not a Web3 secret storage of version 3, or not of the address it names.",
+        "Put the file in again, whole, as geth or `cast wallet` wrote it.";
+    KEYSTORE_COSTLY = "KeystoreCostly", "FLTask, FLClient",
+        "Opening the `keystore` would take more memory or time than the operator gives to one.",
+        "Encrypt the key anew with common parameters (scrypt with n = 262144, r = 8, p = 1 or less).";
+    PASSPHRASE_WRONG = "PassphraseWrong", "FLTask, FLClient",
+        "The `passphrase` does not open the `keystore`.", "Mend the Secret: one line feed at its end is ignored, all else counts.";
+    KMS_NOT_BUILT = "KmsNotBuilt", "FLTask, FLClient",
+        "The signer is a KMS key and this build of the operator has no KMS.",
+        "Use an image built with the feature `aws-kms`, or a Secret.";
+    KMS_NOT_GRANTED = "KmsNotGranted", "FLTask, FLClient",
+        "The operator's configuration does not grant this namespace this KMS key.",
+        "Ask the operator's administrator for an entry in the chart value `kms.keys`.";
+    KMS_FAILED = "KmsFailed", "FLTask, FLClient",
+        "KMS does not answer, or refuses the operator, or the key is of another kind.",
+        "Read the message; check the key's policy, its spec (ECC_SECG_P256K1) and the operator's cloud identity.";
+    NOT_SIGNED = "NotSigned", "FLTask, FLClient",
+        "A transaction could not be signed: the service that holds the key does not answer or refuses.",
+        "Check the key's policy and the operator's cloud identity; it is tried again by itself.";
     SIGNER_IN_USE = "SignerInUse", "FLClient",
         "An older FLClient has the same chain, task and address.", "Delete one of the two, or use another key.";
     SIGNER_CHANGED = "SignerChanged", "FLClient",
@@ -201,6 +222,9 @@ pub mod reason {
     FOREIGN_COMMITMENT = "ForeignCommitment", "FLClient",
         "The chain holds a commitment of this key that the vote ledger does not know.",
         "Another operator uses the key, or the ledger was lost: restore the operator's Secrets from backup, or delete the client.";
+    KEY_USED_ELSEWHERE = "KeyUsedElsewhere", "FLClient",
+        "In an earlier round the key voted and this operator did not record it: a second cluster has the key, or Secrets of this one were lost. No further round is joined; what it was drawn for is done.",
+        "Stop the other operator or use another key; or restore the operator's Secrets; if the vote was yours, annotate the FLClient with fl-alliance.io/key-is-mine=<round>.";
     GENESIS_MISMATCH = "GenesisMismatch", "FLClient",
         "This participant derives another genesis model from the definition than the chain's.",
         "Do not join: the creator used another generator; check versions.";

@@ -1,6 +1,10 @@
 //! Where the chain is, and which key signs.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use alloy::{
     primitives::{Address, Bytes, TxKind},
@@ -17,7 +21,9 @@ use super::send::Account;
 use crate::{
     chain::{
         ChainError, ChainIdentity,
+        keystore::Keystore,
         rpc::{Rpc, RpcConfig},
+        signer::without_line_feed,
         transport::HttpTransport,
     },
     clock::SystemClock,
@@ -25,6 +31,8 @@ use crate::{
 
 /// Environment variable with a private key, for where no file is at hand.
 const KEY_VARIABLE: &str = "FLA_PRIVATE_KEY";
+/// The same with a keystore's passphrase.
+const PASSPHRASE_VARIABLE: &str = "FLA_PASSPHRASE";
 
 /// How the chain is reached.
 #[derive(Debug, Clone, Args)]
@@ -44,6 +52,12 @@ pub struct KeyArgs {
     /// is read.
     #[arg(long, env = "FLA_KEY_FILE")]
     pub key_file: Option<PathBuf>,
+    /// File with an encrypted key instead (Web3 secret storage, as geth and `cast wallet` write it).
+    #[arg(long, env = "FLA_KEYSTORE", conflicts_with = "key_file")]
+    pub keystore: Option<PathBuf>,
+    /// File with what opens the keystore. Without it the variable FLA_PASSPHRASE is read.
+    #[arg(long, env = "FLA_PASSPHRASE_FILE", requires = "keystore")]
+    pub passphrase_file: Option<PathBuf>,
     /// Send transactions of the kind before EIP-1559. Chains whose blocks have no base fee get them without being asked.
     #[arg(long, env = "FLA_LEGACY")]
     pub legacy: bool,
@@ -57,10 +71,12 @@ impl KeyArgs {
 
     /// Reads the key. No error contains any part of it.
     pub fn signer(&self) -> anyhow::Result<PrivateKeySigner> {
+        if let Some(path) = &self.keystore {
+            let json = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+            return Ok(Keystore::parse(&json)?.open(without_line_feed(self.passphrase()?.as_bytes()))?);
+        }
         let text = match &self.key_file {
-            Some(path) => {
-                Zeroizing::new(std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?)
-            }
+            Some(path) => read_secret(path)?,
             None => match std::env::var(KEY_VARIABLE) {
                 Ok(text) => Zeroizing::new(text),
                 Err(_) => bail!("no key: give --key-file, or set {KEY_VARIABLE}"),
@@ -68,6 +84,21 @@ impl KeyArgs {
         };
         parse_key(&text)
     }
+
+    fn passphrase(&self) -> anyhow::Result<Zeroizing<String>> {
+        match &self.passphrase_file {
+            Some(path) => read_secret(path),
+            None => match std::env::var(PASSPHRASE_VARIABLE) {
+                Ok(text) => Ok(Zeroizing::new(text)),
+                Err(_) => bail!("no passphrase: give --passphrase-file, or set {PASSPHRASE_VARIABLE}"),
+            },
+        }
+    }
+}
+
+fn read_secret(path: &Path) -> anyhow::Result<Zeroizing<String>> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    Ok(Zeroizing::new(text))
 }
 
 pub(super) fn parse_key(text: &str) -> anyhow::Result<PrivateKeySigner> {
@@ -156,6 +187,8 @@ mod tests {
         std::fs::write(file.path(), text).unwrap();
         let args = KeyArgs {
             key_file: Some(file.path().to_owned()),
+            keystore: None,
+            passphrase_file: None,
             legacy: false,
         };
         let address = args.signer().unwrap().address();
@@ -165,5 +198,26 @@ mod tests {
         let error = format!("{:#}", args.signer().unwrap_err());
         assert!(!error.contains(&text[2..10]), "{error}");
         assert!(parse_key(&"0".repeat(64)).is_err());
+    }
+
+    #[test]
+    fn a_keystore_opens_with_the_passphrase_in_a_file() {
+        let (keystore, passphrase) = (
+            tempfile::NamedTempFile::new().unwrap(),
+            tempfile::NamedTempFile::new().unwrap(),
+        );
+        std::fs::write(keystore.path(), include_str!("../testing/keystore.json")).unwrap();
+        std::fs::write(passphrase.path(), "correct horse battery staple\n").unwrap();
+        let args = KeyArgs {
+            key_file: None,
+            keystore: Some(keystore.path().to_owned()),
+            passphrase_file: Some(passphrase.path().to_owned()),
+            legacy: false,
+        };
+        let address = args.signer().unwrap().address();
+        assert_eq!(address.to_string(), "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266");
+        std::fs::write(passphrase.path(), "wrong horse").unwrap();
+        let error = format!("{:#}", args.signer().unwrap_err());
+        assert!(error.contains("does not open") && !error.contains("horse"), "{error}");
     }
 }

@@ -4,7 +4,6 @@ use alloy::{
     consensus::{SignableTransaction, TxEip1559, TxEnvelope, TxLegacy},
     eips::eip2718::Encodable2718,
     primitives::{B256, Bytes, TxKind, U256},
-    signers::SignerSync,
 };
 
 use super::{ChainError, SigningKey, calls::Call, fees::Fees};
@@ -17,7 +16,7 @@ pub(super) struct Signed {
 }
 
 /// Signs `call` at `nonce`. No value is ever sent.
-pub(super) fn sign(
+pub(super) async fn sign(
     key: &SigningKey,
     chain_id: u64,
     nonce: u64,
@@ -28,32 +27,38 @@ pub(super) fn sign(
     let to = TxKind::Call(call.to);
     let input = Bytes::from(call.data.clone());
     let envelope: TxEnvelope = match fees {
-        Fees::Dynamic { max_fee, tip } => signed(
-            key,
-            TxEip1559 {
-                chain_id,
-                nonce,
-                gas_limit,
-                max_fee_per_gas: max_fee,
-                max_priority_fee_per_gas: tip,
-                to,
-                value: U256::ZERO,
-                access_list: Default::default(),
-                input,
-            },
-        )?,
-        Fees::Legacy { gas_price } => signed(
-            key,
-            TxLegacy {
-                chain_id: Some(chain_id),
-                nonce,
-                gas_price,
-                gas_limit,
-                to,
-                value: U256::ZERO,
-                input,
-            },
-        )?,
+        Fees::Dynamic { max_fee, tip } => {
+            signed(
+                key,
+                TxEip1559 {
+                    chain_id,
+                    nonce,
+                    gas_limit,
+                    max_fee_per_gas: max_fee,
+                    max_priority_fee_per_gas: tip,
+                    to,
+                    value: U256::ZERO,
+                    access_list: Default::default(),
+                    input,
+                },
+            )
+            .await?
+        }
+        Fees::Legacy { gas_price } => {
+            signed(
+                key,
+                TxLegacy {
+                    chain_id: Some(chain_id),
+                    nonce,
+                    gas_price,
+                    gas_limit,
+                    to,
+                    value: U256::ZERO,
+                    input,
+                },
+            )
+            .await?
+        }
     };
     Ok(Signed {
         hash: *envelope.tx_hash(),
@@ -61,7 +66,7 @@ pub(super) fn sign(
     })
 }
 
-fn signed<T: SignableTransaction<alloy::primitives::Signature>>(
+async fn signed<T: SignableTransaction<alloy::primitives::Signature>>(
     key: &SigningKey,
     transaction: T,
 ) -> Result<TxEnvelope, ChainError>
@@ -69,9 +74,9 @@ where
     TxEnvelope: From<alloy::consensus::Signed<T>>,
 {
     let signature = key
-        .signer()
-        .sign_hash_sync(&transaction.signature_hash())
-        .map_err(|_| ChainError::BadAnswer("the key could not sign".to_owned()))?;
+        .sign(&transaction.signature_hash())
+        .await
+        .map_err(ChainError::NotSigned)?;
     Ok(transaction.into_signed(signature).into())
 }
 
@@ -146,8 +151,8 @@ mod tests {
         assert_eq!(verdict(Err(lost.clone())), Verdict::Unknown(lost));
     }
 
-    #[test]
-    fn both_kinds_of_transaction_are_signed_for_the_chain_and_by_the_key() {
+    #[tokio::test]
+    async fn both_kinds_of_transaction_are_signed_for_the_chain_and_by_the_key() {
         use alloy::{consensus::Transaction as _, eips::eip2718::Decodable2718};
         let key = SigningKey::from_text(&[b'1'; 64]).unwrap();
         let call = Call {
@@ -155,7 +160,7 @@ mod tests {
             data: vec![1, 2, 3],
         };
         for fees in [Fees::Dynamic { max_fee: 9, tip: 2 }, Fees::Legacy { gas_price: 9 }] {
-            let signed = sign(&key, 31337, 4, 21_000, fees, &call).unwrap();
+            let signed = sign(&key, 31337, 4, 21_000, fees, &call).await.unwrap();
             let envelope = TxEnvelope::decode_2718(&mut signed.raw.as_ref()).unwrap();
             assert_eq!(
                 (envelope.nonce(), envelope.chain_id(), envelope.max_fee_per_gas()),

@@ -27,6 +27,8 @@ pub enum ChainError {
     ForeignPending { address: String, nonce: u64 },
     #[error("transaction {0} was not mined in time")]
     NotMined(String),
+    #[error("not signed: {0}")]
+    NotSigned(String),
     #[error("this process may not send at present: {0}")]
     Fenced(String),
     #[error("the endpoint answered something unexpected: {0}")]
@@ -47,6 +49,7 @@ impl ChainError {
             Self::FeeCap { .. } => "fee-cap",
             Self::ForeignPending { .. } => "foreign-pending",
             Self::NotMined(_) => "not-mined",
+            Self::NotSigned(_) => "not-signed",
             Self::Fenced(_) => "fenced",
             Self::BadAnswer(_) => "bad-answer",
         }

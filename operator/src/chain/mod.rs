@@ -20,17 +20,21 @@ pub mod fees;
 mod heads;
 mod health;
 pub mod hub;
+pub mod keystore;
+#[cfg(feature = "aws-kms")]
+pub mod kms;
 mod metrics;
 mod probe;
 mod queue;
 pub mod reader;
 mod refusals;
+pub mod remote;
 mod revert;
 pub mod rpc;
 pub mod send_state;
 pub mod sender;
 pub mod senders;
-mod signer;
+pub(crate) mod signer;
 pub mod transport;
 pub mod wire;
 mod worker;
@@ -38,10 +42,11 @@ mod worker;
 pub use error::ChainError;
 pub use health::{ChainHealth, Wake};
 pub use hub::{ChainHub, HubConfig};
+pub use keystore::KeystoreError;
 pub use metrics::ChainMetrics;
 pub use reader::{Confirmations, EvmReader};
 pub use senders::Senders;
-pub use signer::{SignerError, SigningKey};
+pub use signer::{Encrypted, Held, SignerError, SigningKey};
 
 /// One chain as configured by an FLChain: its reads, its senders, what happens on it, and how it fares.
 pub trait Chain: Send + Sync + 'static {

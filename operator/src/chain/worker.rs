@@ -254,7 +254,17 @@ impl Worker {
             gas_limit,
             fees,
             &hand.job.call,
-        )?;
+        )
+        .await;
+        let signed = match signed {
+            Ok(signed) => signed,
+            Err(error) if first => return Err(error),
+            // What was offered before is in the pool still, and followed.
+            Err(error) => {
+                tracing::warn!(action = hand.job.action, nonce, %error, "no higher offer could be signed");
+                return Ok(true);
+            }
+        };
         // Asked last: a lease may have been lost while the estimate was under way.
         if !(route.config.fence)() {
             return Ok(true);

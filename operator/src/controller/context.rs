@@ -9,7 +9,7 @@ use crate::{
     chain::{ChainError, ChainReader, SigningKey, TaskSender},
     clock::Clock,
     cluster::Cluster,
-    controller::metrics::Metrics,
+    controller::{keys::KeyRing, metrics::Metrics},
     gateway::ModelStore,
     randomness::Randomness,
 };
@@ -20,6 +20,7 @@ pub struct Context {
     pub cluster: Arc<dyn Cluster>,
     pub chains: Arc<dyn Chains>,
     pub store: Arc<dyn ModelStore>,
+    pub keys: Arc<KeyRing>,
     pub clock: Arc<dyn Clock>,
     pub randomness: Arc<dyn Randomness>,
     pub settings: Arc<Settings>,

@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, watch};
 use super::{
     chain::Registry,
     context::{Context, Settings},
+    keys::{self, KeyRing},
     metrics::Metrics,
     open::Opener,
     problems::Problems,
@@ -17,7 +18,7 @@ use super::{
     watch::{Watches, run_watches},
 };
 use crate::{
-    chain::ChainMetrics,
+    chain::{ChainMetrics, remote::KeyService},
     clock::{Clock, SystemClock},
     cluster::KubeCluster,
     gateway::{GatewayClient, TokenKey},
@@ -55,6 +56,11 @@ pub struct ControllerArgs {
     /// Names of the stores the gateway serves (`spec.storeRef.name` of an FLTask), comma-separated.
     #[arg(long, value_delimiter = ',', default_value = "default")]
     pub stores: Vec<String>,
+
+    /// KMS keys and the namespaces that may sign with them, as JSON: [{"namespace": .., "keyId": .., "region"?: ..,
+    /// "endpoint"?: ..}]. Requests are signed by this process's own cloud identity.
+    #[arg(long, env = "KMS_KEYS", default_value = "[]")]
+    pub kms_keys: String,
 
     /// Address of /metrics, /healthz and /readyz.
     #[arg(long, default_value = "0.0.0.0:8080")]
@@ -104,6 +110,7 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
         .with_context(|| format!("cannot use the token key in {}", args.token_key_file.display()))?;
     let store = GatewayClient::new(&args.gateway_url, gateway_ca.as_deref(), key, clock.clone())?;
     let settings = Arc::new(args.settings(gateway_ca));
+    let keys = key_ring(&args.kms_keys, clock.clone())?;
     let client = Client::try_default().await.context("cannot find the API server")?;
 
     let readiness = Readiness::default();
@@ -151,6 +158,7 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
         cluster: Arc::new(cluster),
         chains: registry.clone(),
         store: Arc::new(store),
+        keys: Arc::new(keys),
         clock,
         randomness: Arc::new(SystemRandomness),
         settings,
@@ -175,6 +183,21 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
     lease.release().await;
     let _ = tokio::time::timeout(Duration::from_secs(2), server).await;
     Ok(())
+}
+
+fn key_ring(grants: &str, clock: Arc<dyn Clock>) -> anyhow::Result<KeyRing> {
+    let grants = keys::parse_grants(grants)
+        .map_err(anyhow::Error::msg)
+        .context("--kms-keys")?;
+    #[cfg(feature = "aws-kms")]
+    let service: Option<Arc<dyn KeyService>> = Some(Arc::new(crate::chain::kms::AwsKms::default()));
+    #[cfg(not(feature = "aws-kms"))]
+    let service: Option<Arc<dyn KeyService>> = None;
+    if service.is_none() && !grants.is_empty() {
+        // The objects that name such a key say so themselves; everything else works.
+        tracing::error!("KMS keys are granted, but this build has no KMS (feature aws-kms)");
+    }
+    Ok(KeyRing::new(clock, service, grants))
 }
 
 async fn terminated() -> anyhow::Result<()> {

@@ -28,6 +28,7 @@ use crate::{
     controller::{
         Context, Settings,
         client::{ClientError, Next, reconcile},
+        keys::KeyRing,
         metrics::Metrics,
     },
     randomness::SystemRandomness,
@@ -90,6 +91,7 @@ impl World {
             cluster: cluster.clone(),
             chains: Arc::new(FakeChains(chain.clone())),
             store: store.clone(),
+            keys: Arc::new(KeyRing::of_secrets(clock.clone())),
             clock: clock.clone(),
             randomness: Arc::new(SystemRandomness),
             settings: Arc::new(Settings {

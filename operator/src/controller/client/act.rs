@@ -173,6 +173,12 @@ fn not_sent(
                 next_block,
             );
         }
+        ChainError::NotSigned(_) => {
+            acted.trouble(
+                Problem::new(reason::NOT_SIGNED, format!("{name} is {error}")),
+                next_block,
+            );
+        }
         // The effect is looked for on chain before anything is sent again.
         ChainError::NotMined(_) | ChainError::Fenced(_) => acted.wait_at_most(next_block),
         other => return Err(other.into()),

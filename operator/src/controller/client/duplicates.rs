@@ -8,7 +8,7 @@ use protocol::types::Address;
 
 use crate::{
     cluster::{Cluster, ClusterError, Key},
-    controller::keys,
+    controller::keys::{KeyError, KeyRing},
 };
 
 /// What two clients must not share.
@@ -22,6 +22,7 @@ pub(crate) struct Identity<'a> {
 /// The older client that acts for the same participant already, if there is one.
 pub(crate) async fn older_twin(
     cluster: &dyn Cluster,
+    keys: &KeyRing,
     client: &FLClient,
     identity: &Identity<'_>,
 ) -> Result<Option<Key>, ClusterError> {
@@ -39,7 +40,7 @@ pub(crate) async fn older_twin(
         if !same_task(&task, identity) {
             continue;
         }
-        if participant(cluster, &other).await? == Some(identity.participant) {
+        if participant(cluster, keys, &other).await? == Some(identity.participant) {
             return Ok(Some(key));
         }
     }
@@ -52,15 +53,15 @@ fn same_task(task: &Arc<FLTask>, identity: &Identity<'_>) -> bool {
 }
 
 /// The other's address: from its status, or from its key while it has none yet. No key, no twin: it cannot act.
-async fn participant(cluster: &dyn Cluster, other: &FLClient) -> Result<Option<Address>, ClusterError> {
+async fn participant(cluster: &dyn Cluster, keys: &KeyRing, other: &FLClient) -> Result<Option<Address>, ClusterError> {
     if let Some(address) = other.status.as_ref().and_then(|status| status.address) {
         return Ok(Some(address));
     }
     let namespace = other.namespace().unwrap_or_default();
-    match keys::load(cluster, &namespace, &other.spec.signer).await {
+    match keys.load(cluster, &namespace, &other.spec.signer).await {
         Ok(key) => Ok(Some(key.address())),
-        Err(keys::KeyError::Cluster(error)) => Err(error),
-        Err(keys::KeyError::Missing(_) | keys::KeyError::Unusable { .. }) => Ok(None),
+        Err(KeyError::Cluster(error)) => Err(error),
+        Err(_) => Ok(None),
     }
 }
 

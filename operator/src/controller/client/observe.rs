@@ -117,13 +117,17 @@ pub(super) async fn observe(object: &Arc<FLClient>, ctx: &Context) -> Result<Obs
         Err(error @ ChainProblem::Missing(_)) => return held(Hold::new(reason::CHAIN_NOT_FOUND, error.to_string())),
         Err(error) => return held(Hold::new(reason::CHAIN_NOT_READY, error.to_string())),
     };
-    let key = match keys::load(ctx.cluster.as_ref(), &client.key.namespace, &object.spec.signer).await {
+    let key = match ctx
+        .keys
+        .load(ctx.cluster.as_ref(), &client.key.namespace, &object.spec.signer)
+        .await
+    {
         Ok(key) => key,
         Err(keys::KeyError::Cluster(error)) => return Err(error.into()),
         Err(error) => {
             return held(Hold {
                 condition: Some(types::SIGNER_AVAILABLE),
-                without_key: true,
+                without_key: error.is_lasting(),
                 ..Hold::new(error.reason(), error.to_string())
             });
         }
@@ -137,7 +141,7 @@ pub(super) async fn observe(object: &Arc<FLClient>, ctx: &Context) -> Result<Obs
         contract,
         participant: address,
     };
-    if let Some(twin) = duplicates::older_twin(ctx.cluster.as_ref(), object, &identity).await? {
+    if let Some(twin) = duplicates::older_twin(ctx.cluster.as_ref(), &ctx.keys, object, &identity).await? {
         let message = format!(
             "FLClient {twin} acts for {address} in this task already: delete one of the two, or use another key"
         );

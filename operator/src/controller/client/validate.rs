@@ -60,7 +60,6 @@ pub(crate) struct ValidatedClient {
     pub(crate) key: Key,
     pub(crate) owner: OwnerReference,
     pub(crate) task: Key,
-    pub(crate) signer_secret: Key,
     pub(crate) stake: Amount,
     pub(crate) trainer: TrainerTemplate,
     /// Hash over what the spec says about data and trainer.
@@ -107,7 +106,6 @@ pub(crate) fn validate(client: &FLClient) -> Result<ValidatedClient, SpecError> 
         key: Key::new(&namespace, client.name_any()),
         owner,
         task: Key::new(&namespace, &spec.task_ref.name),
-        signer_secret: Key::new(&namespace, &spec.signer.secret_ref.name),
         stake: spec.stake,
         trainer: trainer(spec)?,
         environment: environment(spec)?,

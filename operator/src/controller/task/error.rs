@@ -93,6 +93,7 @@ impl TaskError {
             Self::Chain(ChainError::Reverted { .. }) => (types::CREATED, reason::PARAMETERS_INVALID),
             Self::Chain(ChainError::ForeignPending { .. }) => (types::READY, reason::FOREIGN_TRANSACTION),
             Self::Chain(ChainError::FeeCap { .. }) => (types::READY, reason::FEE_CAP_REACHED),
+            Self::Chain(ChainError::NotSigned(_)) => (types::SIGNER_AVAILABLE, reason::NOT_SIGNED),
             Self::Chain(_) => (types::READY, reason::CHAIN_NOT_READY),
             Self::NoCode(_) => (types::CONTRACT_VERIFIED, reason::NO_CODE),
             Self::UnknownContract(_) => (types::CONTRACT_VERIFIED, reason::UNKNOWN_CONTRACT),

@@ -13,10 +13,7 @@ use super::{Next, error::TaskError, observe::Observed};
 use crate::{
     chain::ChainError,
     cluster::Key,
-    controller::{
-        context::{ChainAccess, Context},
-        keys,
-    },
+    controller::context::{ChainAccess, Context},
 };
 
 /// Keepers go first: no delay of their own. Clients wait longer, by rank.
@@ -47,7 +44,7 @@ pub(super) async fn act(
     for action in pokes::task_pokes(&observed.current, now, KEEPER_DELAY) {
         match action {
             Action::Send(transaction) => {
-                let key = keys::load(ctx.cluster.as_ref(), &key.namespace, signer).await?;
+                let key = ctx.keys.load(ctx.cluster.as_ref(), &key.namespace, signer).await?;
                 send(chain, key, observed, &transaction, ctx, task).await?;
                 // The send itself logs something, and that wakes us.
             }

@@ -13,10 +13,7 @@ use protocol::{
 use super::{definition, error::TaskError, record};
 use crate::{
     chain::Registration,
-    controller::{
-        context::{ChainAccess, Context, TrustedManager},
-        keys,
-    },
+    controller::context::{ChainAccess, Context, TrustedManager},
 };
 
 /// The task's contract: an address on this chain, registered at a trusted manager with the expected code.
@@ -77,12 +74,8 @@ async fn created(
         return Err(TaskError::NoCode(manager.address));
     }
     verify_code(&manager, &reader.registration(manager.address, Address::ZERO).await?)?;
-    let key = keys::load(
-        ctx.cluster.as_ref(),
-        &task.namespace().unwrap_or_default(),
-        &create.signer,
-    )
-    .await?;
+    let namespace = task.namespace().unwrap_or_default();
+    let key = ctx.keys.load(ctx.cluster.as_ref(), &namespace, &create.signer).await?;
     let creator = key.address();
     let definition = definition::of_spec(task)?
         .ok_or_else(|| TaskError::DefinitionInvalid("a task that is created needs a definition".to_owned()))?;
