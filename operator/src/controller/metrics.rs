@@ -21,6 +21,8 @@ pub struct Metrics {
     pub duties_missed: IntCounterVec,
     /// Native balance of a key in gwei, by namespace and client.
     pub key_balance_gwei: IntGaugeVec,
+    /// 1 while the chain holds a vote of this client's key that this operator did not record.
+    pub key_used_elsewhere: IntGaugeVec,
 }
 
 impl Metrics {
@@ -65,8 +67,13 @@ impl Metrics {
                 "Native balance of a client's key",
                 &["namespace", "client"],
             )?,
+            key_used_elsewhere: gauge(
+                "fl_alliance_key_used_elsewhere",
+                "1 while the chain holds a vote of this key that this operator did not record",
+                &["namespace", "client"],
+            )?,
         };
-        let collectors: [Box<dyn prometheus::core::Collector>; 7] = [
+        let collectors: [Box<dyn prometheus::core::Collector>; 8] = [
             Box::new(metrics.reconciles.clone()),
             Box::new(metrics.reconcile_seconds.clone()),
             Box::new(metrics.transactions.clone()),
@@ -74,6 +81,7 @@ impl Metrics {
             Box::new(metrics.duty_deadline.clone()),
             Box::new(metrics.duties_missed.clone()),
             Box::new(metrics.key_balance_gwei.clone()),
+            Box::new(metrics.key_used_elsewhere.clone()),
         ];
         for collector in collectors {
             metrics.registry.register(collector)?;

@@ -64,7 +64,11 @@ pub(super) async fn release(client: &FLClient, abandoned: bool, ctx: &Context) -
     Events::new(ctx.cluster.as_ref(), client)
         .released(abandoned, last_word(client))
         .await;
-    for gauge in [&ctx.metrics.duty_deadline, &ctx.metrics.key_balance_gwei] {
+    for gauge in [
+        &ctx.metrics.duty_deadline,
+        &ctx.metrics.key_balance_gwei,
+        &ctx.metrics.key_used_elsewhere,
+    ] {
         // Only fails if there was none.
         let _ = gauge.remove_label_values(&[&key.namespace, &key.name]);
     }

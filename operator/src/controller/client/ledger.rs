@@ -85,6 +85,25 @@ struct StoredVote {
     commitment: Commitment,
 }
 
+/// What a commitment on chain is to this ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Evidence {
+    /// Its entry is here.
+    Recorded,
+    /// It has no entry, but its salt is of our seed: an entry that was lost.
+    OfOurSeed,
+    /// Its salt is of our seed, and the entry here says otherwise: a second operator with a copy of our Secrets.
+    OfACopy(LedgerEntry),
+    /// Neither entry nor seed explain it.
+    Foreign,
+}
+
+impl Evidence {
+    pub(crate) fn is_foreign(&self) -> bool {
+        matches!(self, Self::OfACopy(_) | Self::Foreign)
+    }
+}
+
 /// The ledger in one operator's namespace.
 #[derive(Clone, Copy)]
 pub(crate) struct Ledger<'a> {
@@ -134,6 +153,31 @@ impl<'a> Ledger<'a> {
             Some(entry) => self.store(entry).await.map(Some),
             None => Ok(None),
         }
+    }
+
+    /// Where a commitment on chain comes from.
+    pub(crate) async fn explain(
+        &self,
+        key: &LedgerKey,
+        commitment: Commitment,
+        candidates: Vec<(ModelHash, Score, IncludedMask)>,
+    ) -> Result<Evidence, LedgerError> {
+        let stored = match self.find(key).await {
+            Ok(stored) => stored,
+            // Damaged is as good as lost: the seed decides.
+            Err(LedgerError::Corrupt(..)) => None,
+            Err(error) => return Err(error),
+        };
+        if stored.as_ref().is_some_and(|entry| entry.commitment == commitment) {
+            return Ok(Evidence::Recorded);
+        }
+        let seed = self.seed().await?;
+        let remade = key.rebuild(&seed, commitment, candidates);
+        Ok(match (stored, remade) {
+            (None, Some(_)) => Evidence::OfOurSeed,
+            (Some(_), Some(entry)) => Evidence::OfACopy(entry),
+            (_, None) => Evidence::Foreign,
+        })
     }
 
     async fn store(&self, entry: LedgerEntry) -> Result<LedgerEntry, LedgerError> {

@@ -5,6 +5,7 @@
 //! twice at once.
 
 mod act;
+mod audit;
 mod deletion;
 mod duplicates;
 mod duty;

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use crds::{
     FLClient, FLTask,
     conditions::{self, reason, types},
+    flclient::LedgerStatus,
 };
 use protocol::{
     client::{ClientView, JobState, JobView},
@@ -15,9 +16,11 @@ use protocol::{
 };
 
 use super::{
-    ClientError, duplicates,
+    ClientError,
+    audit::audit,
+    duplicates,
     jobs::state::{self, ObservedJob},
-    ledger::Ledger,
+    ledger::{Evidence, Ledger},
     pokes,
     problem::Problem,
     running,
@@ -47,6 +50,8 @@ pub(super) struct Observed {
     /// Jobs of the running round, and checks.
     pub(super) jobs: Vec<ObservedJob>,
     pub(super) view: ClientView,
+    /// How far this key's votes on chain are known to be ours.
+    pub(super) ledger: LedgerStatus,
     /// The gateway did not answer when asked for results.
     pub(super) store_problem: Option<String>,
 }
@@ -176,10 +181,14 @@ pub(super) async fn observe(object: &Arc<FLClient>, ctx: &Context) -> Result<Obs
         sender,
         snapshot,
         jobs: Vec::new(),
+        ledger: LedgerStatus::default(),
         store_problem: None,
     };
+    observed.ledger = audit(&observed, ctx).await?;
     observe_jobs(&mut observed, ctx).await?;
     observe_ledger(&mut observed, ctx).await?;
+    // What it was drawn for is still done: silence is slashed for certain, and the contract takes one vote only.
+    observed.view.draining |= observed.ledger.foreign_round.is_some();
     Ok(Observation::Ready(Box::new(observed)))
 }
 
@@ -321,13 +330,23 @@ async fn observe_ledger(observed: &mut Observed, ctx: &Context) -> Result<(), Cl
     }
     let key = vote_key(observed);
     let ledger = Ledger::new(ctx);
-    let mut entry = ledger.find(&key).await?;
-    if entry.is_none()
-        && let Some(commitment) = us.commitment
-    {
-        entry = ledger.rebuild(&key, commitment, candidates(observed)).await?;
-    }
-    observed.view.ledger = entry.into_iter().collect();
+    let entry = ledger.find(&key).await?;
+    observed.view.ledger = match (entry, us.commitment) {
+        (None, Some(commitment)) => {
+            let rebuilt = ledger.rebuild(&key, commitment, candidates(observed)).await?;
+            rebuilt.into_iter().collect()
+        }
+        (Some(entry), Some(commitment)) if entry.commitment != commitment => {
+            let found = ledger.explain(&key, commitment, candidates(observed)).await?;
+            observed.ledger.foreign_round = Some(key.round.0);
+            match found {
+                // Not what we stored, but we can reveal it, and nobody else may.
+                Evidence::OfACopy(theirs) => vec![entry, theirs],
+                _ => vec![entry],
+            }
+        }
+        (entry, _) => entry.into_iter().collect(),
+    };
     Ok(())
 }
 

@@ -56,6 +56,10 @@ pub(super) fn metrics(observed: &Observed, ctx: &Context) {
         .duty_deadline
         .with_label_values(&[namespace, name])
         .set(i64::try_from(deadline).unwrap_or(i64::MAX));
+    ctx.metrics
+        .key_used_elsewhere
+        .with_label_values(&[namespace, name])
+        .set(i64::from(observed.ledger.foreign_round.is_some()));
     if let Some(account) = observed.snapshot.account(address) {
         let gwei = account.native_balance.0 / U256::from(1_000_000_000u64);
         let gwei = i64::try_from(gwei).unwrap_or(i64::MAX);

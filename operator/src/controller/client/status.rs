@@ -4,7 +4,7 @@
 use crds::{
     Condition, FLClient, FLClientStatus, Time,
     conditions::{self, ConditionStatus, NewCondition, reason, types},
-    flclient::{ClientTotals, ExpectedSettlement},
+    flclient::{ClientTotals, ExpectedSettlement, LedgerStatus},
     names, rfc3339,
 };
 use protocol::{
@@ -17,6 +17,7 @@ use protocol::{
 };
 
 use super::{
+    audit,
     duty::{self, Duty},
     observe::{Hold, Observed, check_identity},
     problem::Problem,
@@ -64,23 +65,28 @@ pub(super) fn following(
         last_training: last_training(&observed.jobs).or_else(|| before.last_training.clone()),
         preflight: preflight(observed).or_else(|| before.preflight.clone()),
         running: running::of(observed, before),
+        ledger: Some(observed.ledger.clone()).filter(|ledger| *ledger != LedgerStatus::default()),
         stopped: stop.as_ref().map(|stop| stop.reason.to_owned()),
         ..before.clone()
     };
+    let elsewhere = audit::problem(observed);
     let mut set = Setter::new(&observed.object, &mut status, observed.view.now);
-    set.put(
-        types::SIGNER_AVAILABLE,
-        true,
-        reason::SUCCEEDED,
-        &format!("the key of {address}"),
-    );
+    match &elsewhere {
+        Some(problem) => set.put(types::SIGNER_AVAILABLE, false, problem.reason, &problem.message),
+        None => {
+            let message = format!("the key of {address}");
+            set.put(types::SIGNER_AVAILABLE, true, reason::SUCCEEDED, &message);
+        }
+    }
     funded(&mut set, stop.as_ref().or(problem));
     let job = job_problem(observed, decision.step);
     check(&mut set, observed, decision.step);
     pending(&mut set, observed);
-    let trouble = stop.as_ref().or(problem).or(job.as_ref());
+    let passing = problem.or(job.as_ref());
+    let trouble = stop.as_ref().or(passing).or(elsewhere.as_ref());
     at_risk(&mut set, observed, duty, trouble);
-    ready(&mut set, observed, decision, duty, trouble, stop.is_some());
+    let stalled = stop.is_some() || (elsewhere.is_some() && passing.is_none());
+    ready(&mut set, observed, decision, duty, trouble, stalled);
     status
 }
 

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod crashes;
+mod key_elsewhere;
 mod lifecycle;
 mod running;
 mod stopping;
