@@ -1,6 +1,11 @@
 //! Keys of test accounts, made anew for each run.
 
+use std::process::Command;
+
 use alloy::{primitives::Address, signers::local::PrivateKeySigner};
+use anyhow::Result;
+
+use crate::shell::{run, tool};
 
 /// One account. Test coins only.
 #[derive(Clone)]
@@ -24,6 +29,25 @@ impl TestKey {
     /// 64 hex digits.
     pub fn hex(&self) -> String {
         hex::encode(self.0.to_bytes())
+    }
+
+    /// The key encrypted, as Foundry's `cast` writes it.
+    pub fn keystore(&self, passphrase: &str) -> Result<String> {
+        let folder = tempfile::tempdir()?;
+        let key = self.hex();
+        run(Command::new(tool("cast"))
+            .args([
+                "wallet",
+                "import",
+                "key",
+                "--private-key",
+                &key,
+                "--unsafe-password",
+                passphrase,
+            ])
+            .arg("--keystore-dir")
+            .arg(folder.path()))?;
+        Ok(std::fs::read_to_string(folder.path().join("key"))?)
     }
 
     pub fn signer(&self) -> &PrivateKeySigner {

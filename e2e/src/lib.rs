@@ -12,6 +12,7 @@ pub mod env;
 pub mod forward;
 pub mod helm;
 pub mod key;
+pub mod leaks;
 pub mod manifests;
 pub mod node;
 pub mod picture;

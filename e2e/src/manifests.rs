@@ -25,6 +25,16 @@ pub fn signing_key(namespace: &str, name: &str, key: &TestKey) -> Value {
     })
 }
 
+/// A Secret with an encrypted signing key.
+pub fn encrypted_key(namespace: &str, name: &str, keystore: &str, passphrase: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Secret", "type": "fl-alliance.io/signing-key",
+        "metadata": {"namespace": namespace, "name": name},
+        // As a file of one line would be.
+        "stringData": {"keystore": keystore, "passphrase": format!("{passphrase}\n")},
+    })
+}
+
 /// What differs between the tasks of the scenarios.
 #[derive(Debug, Clone)]
 pub struct TaskShape {

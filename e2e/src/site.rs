@@ -4,7 +4,7 @@ use anyhow::Result;
 use kube::Client;
 use serde_json::{Value, json};
 
-use crate::{cluster, depot::STORE, devnet::Devnet, env, helm, manifests::list};
+use crate::{cluster, depot::STORE, devnet::Devnet, env, helm, key::TestKey, manifests::list};
 
 /// Name of the FLChain that scenarios use.
 pub const CHAIN: &str = "devnet";
@@ -19,6 +19,8 @@ pub const CONFIRMATIONS: u32 = 2;
 #[derive(Debug, Clone)]
 pub struct Site {
     pub namespace: String,
+    /// What a hosted endpoint's URL carries; our node takes no notice of it.
+    pub api_key: String,
 }
 
 impl Site {
@@ -33,12 +35,13 @@ impl Site {
         cluster::namespace(client, namespace).await?;
         let staging = format!("staging-{namespace}");
         devnet.depot.folder(&staging)?;
+        let api_key = TestKey::random().hex();
         let mut objects = devnet.depot.volume(namespace, "store", STORE, "ReadWriteMany");
         objects.extend(devnet.depot.volume(namespace, "staging", &staging, "ReadWriteOnce"));
         objects.push(json!({
             "apiVersion": "v1", "kind": "Secret",
             "metadata": {"namespace": namespace, "name": RPC_SECRET},
-            "stringData": {"urls": devnet.cluster_url()},
+            "stringData": {"urls": format!("{}/?apikey={api_key}", devnet.cluster_url())},
         }));
         cluster::apply(&list(objects))?;
         let values = json!({
@@ -59,6 +62,7 @@ impl Site {
         tokio::task::spawn_blocking(move || helm::install(RELEASE, "fl-alliance", &here, &values)).await??;
         Ok(Self {
             namespace: namespace.to_owned(),
+            api_key,
         })
     }
 }

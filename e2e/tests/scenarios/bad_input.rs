@@ -19,9 +19,11 @@ use crate::lab::{TINY, lab};
 const SOON: Duration = Duration::from_secs(120);
 
 /// Client by client: what is wrong, on which condition it shows, with which reason.
-const CASES: [(&str, &str, &str); 8] = [
+const CASES: [(&str, &str, &str); 10] = [
     ("no-secret", "SignerAvailable", "SecretMissing"),
     ("secret-type", "SignerAvailable", "SecretType"),
+    ("elsewhere", "SignerAvailable", "SecretMissing"),
+    ("kms", "SignerAvailable", "KmsNotGranted"),
     ("no-coins", "Ready", "LowFunds"),
     ("no-tokens", "Ready", "NotEnoughTokens"),
     ("low-stake", "Ready", "StakeBelowEntry"),
@@ -55,7 +57,7 @@ async fn bad_input_of_a_client_is_said_costs_nothing_and_recovers() {
         member.data %= 6;
     }
     bad_data(&lab.devnet);
-    spoil(&team, &lab.devnet).await;
+    spoil(&team, &lab.devnet, &lab.site.namespace).await;
 
     for (name, condition, reason) in CASES {
         let message = team.client_says(name, condition, reason, SOON).await.unwrap();
@@ -106,7 +108,7 @@ fn key_of<'a>(team: &'a Team, name: &str) -> &'a e2e::key::TestKey {
 }
 
 /// Applies everything, each client with what is wrong with it.
-async fn spoil(team: &Team, devnet: &Devnet) {
+async fn spoil(team: &Team, devnet: &Devnet, operator: &str) {
     let tokens = team.shape.reward_pool;
     let others: Vec<_> = team
         .members
@@ -122,9 +124,12 @@ async fn spoil(team: &Team, devnet: &Devnet) {
 
     let mut objects: Vec<Value> = team.ground(devnet);
     objects.retain(|o| !(o["kind"] == "Secret" && o["metadata"]["name"] == "no-secret"));
-    for object in &mut objects {
-        if object["kind"] == "Secret" && object["metadata"]["name"] == "secret-type" {
-            object["type"] = json!("Opaque");
+    for object in objects.iter_mut().filter(|object| object["kind"] == "Secret") {
+        match object["metadata"]["name"].as_str() {
+            Some("secret-type") => object["type"] = json!("Opaque"),
+            // Of the right type and name, where the operator may read it too, but in another namespace.
+            Some("elsewhere") => object["metadata"]["namespace"] = json!(operator),
+            _ => {}
         }
     }
     objects.push(team.task_manifest(devnet));
@@ -134,6 +139,7 @@ async fn spoil(team: &Team, devnet: &Devnet) {
         match member.name.as_str() {
             "low-stake" => spec["stake"] = json!("63000000000000000000"),
             "bad-data" => spec["data"]["volume"]["pvc"]["subPath"] = json!("client-bad"),
+            "kms" => spec["signer"] = json!({"awsKms": {"keyId": "alias/theirs"}}),
             "bad-image" => spec["trainer"]["image"] = json!("localhost:1/no/such-trainer:1"),
             "no-gpu" => {
                 spec["trainer"]["resources"]["limits"]["nvidia.com/gpu"] = json!("1");
@@ -158,11 +164,14 @@ async fn mend(team: &Team, devnet: &Devnet) {
         .await
         .unwrap();
     kubectl(&["-n", &team.namespace, "delete", "secret", "secret-type"]).unwrap();
+    // A signer cannot be changed.
+    kubectl(&["-n", &team.namespace, "delete", "flclient", "kms"]).unwrap();
     let mut objects = vec![
+        signing_key(&team.namespace, "elsewhere", key_of(team, "elsewhere")),
         signing_key(&team.namespace, "no-secret", key_of(team, "no-secret")),
         signing_key(&team.namespace, "secret-type", key_of(team, "secret-type")),
     ];
-    for name in ["low-stake", "bad-image", "no-gpu"] {
+    for name in ["kms", "low-stake", "bad-image", "no-gpu"] {
         let member = team.members.iter().find(|m| m.name == name).unwrap();
         objects.push(team.client_manifest(member));
     }

@@ -132,7 +132,30 @@ async fn bad_manifests_are_refused_in_words_that_help() {
     let client = prepared().await;
     let long = "n".repeat(41);
     let parameters = "/spec/create/parameters";
+    let signer = |signer: Value| with(client_object(), "/spec/signer", signer);
     let cases = [
+        // Nothing of another namespace can be named.
+        (
+            signer(json!({"secretRef": {"name": "other/key"}})),
+            "spec.signer.secretRef.name",
+        ),
+        (
+            signer(json!({"secretRef": {"name": "../other/key"}})),
+            "spec.signer.secretRef.name",
+        ),
+        (
+            with(client_object(), "/spec/taskRef/name", json!("other/task")),
+            "spec.taskRef.name",
+        ),
+        (signer(json!({})), "exactly one of secretRef and awsKms"),
+        (
+            signer(json!({"secretRef": {"name": "key"}, "awsKms": {"keyId": "alias/key"}})),
+            "exactly one of secretRef and awsKms",
+        ),
+        (
+            signer(json!({"awsKms": {"keyId": "alias/key?x=1"}})),
+            "spec.signer.awsKms.keyId",
+        ),
         (with(chain(), "/metadata/name", json!(long)), "at most 40 characters"),
         (with(chain(), "/spec/chainId", json!(0)), "spec.chainId"),
         (with(chain(), "/spec/genesisHash", json!("0x12")), "spec.genesisHash"),

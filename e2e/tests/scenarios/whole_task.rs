@@ -2,7 +2,14 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use e2e::{manifests::TaskShape, task::Team};
+use alloy::primitives::Address;
+use e2e::{
+    cluster,
+    key::TestKey,
+    leaks::{Secrets, readable},
+    manifests::{TaskShape, encrypted_key},
+    task::Team,
+};
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::{ResourceExt, api::ListParams};
 use protocol::types::{Outcome, Phase};
@@ -16,7 +23,23 @@ use crate::{
 async fn a_task_runs_to_its_end_everybody_claims_and_status_agrees_with_the_chain() {
     let (lab, kube) = lab().await;
     let team = Team::new(&kube, "whole", "digits", TINY, 3, TaskShape::tiny(2, 3));
-    team.start(&lab.devnet).await.unwrap();
+    // One of them has its key in a keystore.
+    let passphrase = TestKey::random().hex();
+    let encrypted = &team.members[0];
+    team.fund(&lab.devnet).await.unwrap();
+    let mut manifests = team.manifests(&lab.devnet);
+    let items = manifests["items"].as_array_mut().unwrap();
+    items.retain(|o| !(o["kind"] == "Secret" && o["metadata"]["name"] == encrypted.name.as_str()));
+    let keystore = encrypted.key.keystore(&passphrase).unwrap();
+    items.push(encrypted_key("whole", &encrypted.name, &keystore, &passphrase));
+    cluster::apply(&manifests).unwrap();
+    let mut secrets = Secrets::default();
+    secrets.hex("the API key", &lab.site.api_key).unwrap();
+    secrets.text("the passphrase", &passphrase).unwrap();
+    for (name, key) in team.members.iter().map(|m| (&m.name, &m.key)) {
+        secrets.hex(&format!("the key of {name}"), &key.hex()).unwrap();
+    }
+    secrets.hex("the creator's key", &team.creator.hex()).unwrap();
     let contract = team.contract().await.unwrap();
 
     // While it runs: what its pods can see.
@@ -28,6 +51,7 @@ async fn a_task_runs_to_its_end_everybody_claims_and_status_agrees_with_the_chai
                 let step = pod.labels().get("fl-alliance.io/step").cloned().unwrap_or_default();
                 steps.entry(step).or_insert(pod);
             }
+            secrets.of_namespace("whole").unwrap();
             let task = team.task_object().await.unwrap();
             let status = task.status.unwrap_or_default();
             if status.phase == Some(Phase::Ended) {
@@ -78,6 +102,26 @@ async fn a_task_runs_to_its_end_everybody_claims_and_status_agrees_with_the_chai
     }
     all_rounds_final(&team).await;
     lab.devnet.compare("whole", "digits").await.unwrap();
+    secrets.of_namespace(&lab.site.namespace).unwrap();
+    nothing_leaked(&lab.site.namespace, &secrets, contract);
+}
+
+/// Every secret of the run against everything that can be read without being allowed to read Secrets.
+fn nothing_leaked(operator: &str, secrets: &Secrets, contract: Address) {
+    for part in ["token", "seed", "current", "vote.json", "tls.key"] {
+        assert!(secrets.know(part), "no {part} among {secrets:?}");
+    }
+    let texts = readable(&["whole", operator]).unwrap();
+    for (place, text) in &texts {
+        let found = secrets.found_in(text);
+        assert!(found.is_empty(), "{place} shows {found:?}");
+    }
+    // It was not looked for in nothing.
+    let with = |part: &str| texts.iter().filter(|(place, _)| place.contains(part)).count();
+    assert!(with("log of whole/") >= 3 && with(&format!("log of {operator}/")) >= 2);
+    let address = format!("{contract:#x}");
+    let named = texts.iter().any(|(_, text)| text.to_lowercase().contains(&address));
+    assert!(named, "{address} is named nowhere");
 }
 
 async fn all_rounds_final(team: &Team) {

@@ -281,6 +281,32 @@ mod tests {
         assert!(shown.contains("rpc.example.org:8545"));
     }
 
+    #[tokio::test]
+    async fn no_log_of_any_level_shows_an_api_key() {
+        let logs = crate::testing::Logs::capture();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let host = listener.local_addr().unwrap();
+        let answer = axum::Router::new().fallback(|| async { r#"{"jsonrpc":"2.0","id":1,"result":"0x7"}"# });
+        let server = tokio::spawn(async move { axum::serve(listener, answer).await });
+        let url = |host: &str| -> Url {
+            let text = format!("http://user:hunter2secret@{host}/v2/0123456789abcdefKEY?token=topsecrettoken");
+            text.parse().unwrap()
+        };
+        let there = HttpTransport::new(url(&host.to_string()), Duration::from_secs(20)).unwrap();
+        assert_eq!(there.call("eth_chainId", json!([])).await.unwrap().get(), "\"0x7\"");
+        server.abort();
+        let gone = HttpTransport::new(url("127.0.0.1:9"), Duration::from_secs(20)).unwrap();
+        let error = gone.call("eth_chainId", json!([])).await.unwrap_err();
+        let shown = format!("{} {error} {error:?}", logs.text());
+        assert!(
+            shown.contains(&host.to_string()),
+            "something of the call was logged: {shown}"
+        );
+        for secret in ["hunter2secret", "0123456789abcdefKEY", "topsecrettoken"] {
+            assert!(!shown.contains(secret), "{secret} in {shown}");
+        }
+    }
+
     #[test]
     fn a_url_that_cannot_be_an_endpoint_is_refused_without_echoing_it() {
         for bad in ["ftp://host/secretsecret", "data:text/plain,secretsecret"] {

@@ -4,5 +4,7 @@ mod bad_input;
 mod crashes;
 mod key_elsewhere;
 mod lifecycle;
+mod namespaces;
 mod running;
+mod secrets;
 mod stopping;
