@@ -166,7 +166,10 @@ mod tests {
             assert_eq!(secrets.found_in(&format!("<{text}>")).first(), Some(&"key"), "{text}");
         }
         assert_eq!(secrets.found_in("the correct horse is here"), ["passphrase"]);
-        assert_eq!(secrets.found_in("a1b2c3d4 and a horse that is correct"), Vec::<&str>::new());
+        assert_eq!(
+            secrets.found_in("a1b2c3d4 and a horse that is correct"),
+            Vec::<&str>::new()
+        );
         assert!(secrets.text("short", "abc").is_err());
         assert!(!format!("{secrets:?}").contains("horse"));
     }

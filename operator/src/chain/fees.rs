@@ -20,6 +20,16 @@ pub enum Market {
     },
 }
 
+impl Market {
+    /// What a transaction must offer at the least to be in the next block, give or take.
+    pub fn least(self) -> u128 {
+        match self {
+            Self::Legacy { gas_price } => gas_price,
+            Self::Dynamic { base_fee, .. } => base_fee,
+        }
+    }
+}
+
 /// The chain wants more than we may pay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OverCap {

@@ -34,6 +34,8 @@ pub mod rpc;
 pub mod send_state;
 pub mod sender;
 pub mod senders;
+#[cfg(test)]
+mod sending_tests;
 pub(crate) mod signer;
 pub mod transport;
 pub mod wire;

@@ -173,6 +173,7 @@ impl SendState {
 
     /// The endpoint has the newest attempt in its pool.
     pub fn accepted(&mut self, head: u64) {
+        self.too_low = false;
         if let Some(last) = self.attempts.last_mut() {
             last.accepted = true;
             last.at = last.at.max(head);
@@ -280,10 +281,16 @@ impl SendState {
                 nonce: last.nonce,
                 fees,
             },
-            None if self.too_low => Step::Wait(Waiting::FeeCap {
-                needed: last.fees.most(),
-                cap,
-            }),
+            // The node refused the highest offer there is: it is made again when it would be enough, and not at once.
+            None if self.too_low
+                && (seen.market.least() > last.fees.most()
+                    || seen.head.saturating_sub(last.at) < policy.bump_after) =>
+            {
+                Step::Wait(Waiting::FeeCap {
+                    needed: seen.market.least().max(last.fees.most()),
+                    cap,
+                })
+            }
             None => {
                 // No higher offer is allowed, but a node may have dropped this one.
                 if let Some(last) = self.attempts.last_mut() {

@@ -15,10 +15,10 @@ use serde_json::{Value, json, value::RawValue};
 use crate::devnet::Devnet;
 
 /// A real endpoint that can be made to stand still at a block.
-struct Lagging {
-    inner: Arc<dyn Transport>,
-    head: u64,
-    still: Arc<AtomicBool>,
+pub(crate) struct Lagging {
+    pub(crate) inner: Arc<dyn Transport>,
+    pub(crate) head: u64,
+    pub(crate) still: Arc<AtomicBool>,
 }
 
 #[async_trait]

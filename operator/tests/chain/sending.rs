@@ -419,3 +419,74 @@ async fn a_price_above_the_cap_is_not_paid() {
     assert!(matches!(error, ChainError::FeeCap { cap: 1000, .. }), "{error:?}");
     assert_eq!(net.nonce(sender.address(), "pending").await, 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_the_node_forgot_is_offered_again() {
+    let net = Devnet::bare(&[]);
+    let hub = net.hub().await;
+    net.mine(1).await;
+    net.automine(false).await;
+    let address = net.key(1).address();
+    let send = sending(&net, &hub, 1);
+    wait_pending(&net, address).await;
+    let _: Value = net.node("anvil_dropAllTransactions", json!([])).await;
+    assert_eq!(pending(&net, address).await, 0);
+    mine_until(&net, &send).await;
+    assert!(send.await.unwrap().unwrap().success);
+    assert_eq!(net.nonce(address, "latest").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_offer_below_the_base_fee_is_raised_to_the_cap_and_no_further_and_mined_when_the_fee_falls() {
+    const CAP: u64 = 20 * GWEI;
+    let net = Devnet::bare(&[]);
+    let mut config = net.hub_config().await;
+    config.max_fee_per_gas = Some(u128::from(CAP));
+    let hub = net.open(config);
+    net.mine(1).await;
+    net.automine(false).await;
+    let address = net.key(1).address();
+    let send = sending(&net, &hub, 1);
+    wait_pending(&net, address).await;
+    for _ in 0..20 {
+        net.base_fee(50 * GWEI).await;
+        net.mine(1).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(!send.is_finished());
+    assert_eq!(net.nonce(address, "latest").await, 0);
+    until("an answer", async || {
+        net.base_fee(18 * GWEI).await;
+        net.mine(1).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        send.is_finished().then_some(())
+    })
+    .await;
+    let mined = send.await.unwrap().unwrap();
+    let paid = offered(&net, &mined).await;
+    assert!(mined.success && paid <= U256::from(CAP), "{paid}");
+    assert!(paid > U256::from(15 * GWEI), "it was raised as far as it may: {paid}");
+    assert_eq!(net.nonce(address, "latest").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_is_followed_by_another_endpoint_when_its_own_stands_still() {
+    let net = Devnet::bare(&[]);
+    net.mine(3).await;
+    let still = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let lagging = Arc::new(crate::endpoints::Lagging {
+        inner: net.transport(),
+        head: 1,
+        still: still.clone(),
+    });
+    let hub = net.open_over(net.hub_config().await, vec![lagging, net.transport()]);
+    net.automine(false).await;
+    let address = net.key(1).address();
+    let send = sending(&net, &hub, 1);
+    wait_pending(&net, address).await;
+    still.store(true, Ordering::SeqCst);
+    mine_until(&net, &send).await;
+    let mined = send.await.unwrap().unwrap();
+    assert!(mined.success && mined.block > 3, "{mined:?}");
+    assert_eq!(net.nonce(address, "latest").await, 1);
+}
