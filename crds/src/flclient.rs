@@ -200,8 +200,11 @@ pub struct TrainerSpec {
 
 fn data_format(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({
-        "type": "string", "enum": ["idx"],
-        "description": "idx: two files of the IDX format (optionally .gz), images-idx3-ubyte and labels-idx1-ubyte."
+        "type": "string", "enum": ["idx", "csv", "parquet", "imageFolder"],
+        "description": "idx: two files of the IDX format (optionally .gz), images-idx3-ubyte and labels-idx1-ubyte. \
+                        csv: all *.csv files (optionally .gz), each with a header line; comma, semicolon or tab. \
+                        parquet: all *.parquet files. imageFolder: a folder of PNG and JPEG files for each class, named \
+                        as the class."
     })
 }
 
@@ -360,6 +363,18 @@ pub struct LastTraining {
     /// The deadline came before the definition's last epoch.
     #[serde(default)]
     pub stopped_early: bool,
+    /// If the definition asks for private training.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub privacy: Option<SpentPrivacy>,
+}
+
+/// At most what this task has cost the records of a participant that trained in every round so far.
+#[derive(JsonSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SpentPrivacy {
+    /// Decimal string.
+    pub epsilon: String,
+    pub delta: String,
 }
 
 /// A running Job, as its trainer describes it.
@@ -417,4 +432,39 @@ pub struct PreflightStatus {
     pub classes: u32,
     /// `cpu` or `cuda:0`.
     pub device: String,
+    /// What was read of the data volume.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<DataSummary>,
+}
+
+/// What the check read. Rejected records are named by file and line, never shown.
+#[derive(JsonSchema, Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DataSummary {
+    #[schemars(schema_with = "crate::schema::small_count")]
+    pub files: u32,
+    /// All that were found, the rejected ones included.
+    #[schemars(schema_with = "crate::schema::small_count")]
+    pub records: u32,
+    #[schemars(schema_with = "crate::schema::small_count")]
+    pub rejected: u32,
+    /// The first few of the rejected: file, line and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub rejections: Vec<String>,
+    /// In the definition's order; the first ones if there are many.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub classes: Vec<ClassRecords>,
+}
+
+/// Accepted records of one class.
+#[derive(JsonSchema, Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClassRecords {
+    pub name: String,
+    #[schemars(schema_with = "crate::schema::small_count")]
+    pub train: u32,
+    #[schemars(schema_with = "crate::schema::small_count")]
+    pub test: u32,
 }

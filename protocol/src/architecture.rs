@@ -2,6 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+mod resnet;
+mod torchscript;
+
+pub use resnet::Resnet;
+pub use torchscript::{FederatedTensor, TensorType, TorchScript};
+
 /// More elements than this are refused, so that sizes never overflow.
 const MAX_ELEMENTS: u64 = 1 << 36;
 
@@ -18,6 +24,10 @@ pub enum ArchitectureError {
     TooManyPools { height: u32, width: u32, layers: usize },
     #[error("the model has more than 2^36 parameters")]
     TooManyParameters,
+    #[error("resnet.groups {groups} does not divide a stage's {filters} filters")]
+    Groups { groups: u32, filters: u32 },
+    #[error("tensor {name:?}: {problem}")]
+    Tensor { name: String, problem: &'static str },
 }
 
 impl ArchitectureError {
@@ -26,6 +36,8 @@ impl ArchitectureError {
             Self::Range { .. } => "range",
             Self::TooManyPools { .. } => "too-many-pools",
             Self::TooManyParameters => "too-many-parameters",
+            Self::Groups { .. } => "groups",
+            Self::Tensor { .. } => "tensor",
         }
     }
 }
@@ -36,6 +48,17 @@ impl ArchitectureError {
 pub enum Architecture {
     Mlp(Mlp),
     Cnn(Cnn),
+    Logistic(Logistic),
+    Resnet(Resnet),
+    Torchscript(TorchScript),
+}
+
+/// One linear layer: logistic regression with a cross-entropy, linear regression with a squared error.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Logistic {
+    pub inputs: u32,
+    pub outputs: u32,
 }
 
 /// Fully connected layers with ReLU between them: inputs -> hidden... -> outputs.
@@ -115,23 +138,39 @@ impl TensorSpec {
 }
 
 impl Architecture {
-    /// Number of classes.
+    /// Numbers it gives for a record.
     pub fn outputs(&self) -> u32 {
         match self {
+            Self::Logistic(logistic) => logistic.outputs,
+            Self::Resnet(resnet) => resnet.outputs,
+            Self::Torchscript(module) => module.outputs,
             Self::Mlp(mlp) => mlp.outputs,
             Self::Cnn(cnn) => cnn.outputs,
         }
     }
 
-    /// Pixels (times channels) of one record.
+    /// Numbers it takes of a record: pixels times channels, or what a table's columns become.
     pub fn inputs(&self) -> u64 {
         match self {
+            Self::Logistic(logistic) => logistic.inputs.into(),
+            Self::Torchscript(module) => module.inputs(),
+            Self::Resnet(resnet) => u64::from(resnet.channels) * u64::from(resnet.height) * u64::from(resnet.width),
             Self::Mlp(mlp) => mlp.inputs.into(),
             Self::Cnn(cnn) => u64::from(cnn.channels) * u64::from(cnn.height) * u64::from(cnn.width),
         }
     }
 
-    /// All tensors in layer order, each weight before its bias. A file holds them in ascending order of names instead.
+    /// [channels, height, width] if it takes nothing else.
+    pub fn image(&self) -> Option<[u32; 3]> {
+        match self {
+            Self::Cnn(cnn) => Some([cnn.channels, cnn.height, cnn.width]),
+            Self::Resnet(resnet) => Some([resnet.channels, resnet.height, resnet.width]),
+            Self::Torchscript(module) => module.image(),
+            Self::Mlp(_) | Self::Logistic(_) => None,
+        }
+    }
+
+    /// All tensors that travel, in layer order, each weight before its bias. A file holds them in ascending order of names instead.
     pub fn tensors(&self) -> Vec<TensorSpec> {
         let mut tensors = Vec::new();
         let mut layer = |name: &str, shape: &[u32]| {
@@ -139,6 +178,9 @@ impl Architecture {
             tensors.push(TensorSpec::f32(format!("{name}.bias"), &shape[..1]));
         };
         match self {
+            Self::Logistic(logistic) => layer("output", &[logistic.outputs, logistic.inputs]),
+            Self::Resnet(resnet) => return resnet.tensors(),
+            Self::Torchscript(module) => return module.tensors(),
             Self::Mlp(mlp) => {
                 let mut inputs = mlp.inputs;
                 for (i, &outputs) in mlp.hidden.iter().chain([&mlp.outputs]).enumerate() {
@@ -164,6 +206,12 @@ impl Architecture {
         match self {
             Self::Mlp(mlp) => mlp.check()?,
             Self::Cnn(cnn) => cnn.check()?,
+            Self::Logistic(logistic) => {
+                range("logistic.inputs", logistic.inputs.into(), 1, 1 << 20)?;
+                range("logistic.outputs", logistic.outputs.into(), 1, 1 << 16)?;
+            }
+            Self::Resnet(resnet) => resnet.check()?,
+            Self::Torchscript(module) => module.check()?,
         }
         let mut total = 0u64;
         for tensor in self.tensors() {
@@ -187,7 +235,7 @@ impl Mlp {
         self.hidden
             .iter()
             .try_for_each(|&units| range("mlp.hidden", units.into(), 1, 1 << 16))?;
-        range("mlp.outputs", self.outputs.into(), 2, 1 << 16)
+        range("mlp.outputs", self.outputs.into(), 1, 1 << 16)
     }
 }
 
@@ -211,7 +259,7 @@ impl Cnn {
             .iter()
             .try_for_each(|&filters| range("cnn.filters", filters.into(), 1, 4096))?;
         range("cnn.hidden", self.hidden.into(), 1, 1 << 16)?;
-        range("cnn.outputs", self.outputs.into(), 2, 1 << 16)?;
+        range("cnn.outputs", self.outputs.into(), 1, 1 << 16)?;
         let layers = self.filters.len();
         if self.height >> layers == 0 || self.width >> layers == 0 {
             return Err(ArchitectureError::TooManyPools {
@@ -297,7 +345,7 @@ mod tests {
         };
         assert!(mlp(0, vec![], 10).is_err());
         assert!(mlp(4, vec![0], 10).is_err());
-        assert!(mlp(4, vec![], 1).is_err());
+        assert!(mlp(4, vec![], 0).is_err());
         assert!(mlp(4, vec![1; 65], 10).is_err());
         assert_eq!(
             mlp(1 << 20, vec![1 << 16; 2], 10),

@@ -11,14 +11,28 @@ use sha2::{Digest, Sha256};
 use crate::{
     architecture::{Architecture, ArchitectureError},
     canonical::{self, CanonicalError, MAX_INTEGER},
-    decimal::Decimal,
-    model::{Layout, Metadata, ModelError},
+    model::{Layout, MAX_HEADER_BYTES, Metadata, ModelError},
     types::{B256, DefinitionHash},
 };
 
 mod aggregation;
+mod checks;
+mod data;
+mod evaluation;
+mod fit;
+mod training;
 
 pub use aggregation::{Aggregation, Rule};
+pub use checks::Empty;
+use checks::{count, number, present};
+pub use data::{
+    CategoryColumn, ClassLabel, Column, ColumnRole, Data, Fit, Images, Label, LabelKind, MissingNumber, NumberColumn,
+    OtherCategory, Preprocessing, Scaling, Split, Table,
+};
+pub use evaluation::{Direction, Evaluation, Metric};
+pub use training::{
+    Adam, CosineSchedule, EarlyStop, Loss, Optimizer, Precision, Privacy, Schedule, Sgd, StepSchedule, Training,
+};
 
 /// Largest definition document, in bytes.
 pub const MAX_DEFINITION_BYTES: usize = 1 << 20;
@@ -44,6 +58,9 @@ pub enum DefinitionError {
     Architecture(#[from] ArchitectureError),
     #[error("architecture: {0}")]
     Model(String),
+    /// Each part is in range, but they do not go together.
+    #[error("{0}")]
+    Fit(String),
     #[error("a model of this architecture has {needed} bytes, more than maxModelBytes {limit}")]
     ModelTooLarge { needed: u64, limit: u64 },
     #[error("the definition has no canonical form: {0}")]
@@ -62,6 +79,7 @@ impl DefinitionError {
             Self::Syntax(_) => "syntax",
             Self::Version(_) => "version",
             Self::Range { .. } => "range",
+            Self::Fit(_) => "fit",
             Self::Architecture(_) | Self::Model(_) => "architecture",
             Self::ModelTooLarge { .. } => "model-too-large",
             Self::Canonical(_) => "canonical",
@@ -155,7 +173,12 @@ pub struct DefinitionDocument {
     pub schema_version: u32,
     pub architecture: Architecture,
     pub training: Training,
-    pub preprocessing: Preprocessing,
+    /// Of pixels: for images, and for images only.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub preprocessing: Option<Preprocessing>,
+    /// Absent: images whose labels are numbers from 0.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub data: Option<Data>,
     /// Seed of the genesis model and of every shuffle, at most 2^53 - 1.
     pub seed: u64,
     pub split: Split,
@@ -165,134 +188,19 @@ pub struct DefinitionDocument {
     pub max_model_bytes: u64,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Training {
-    pub optimizer: Optimizer,
-    /// 1..=65536.
-    pub batch_size: u32,
-    /// 1..=10000 passes over the training split per round.
-    pub epochs: u32,
-}
-
-/// One of, so that a new optimizer is a new key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Optimizer {
-    Sgd(Sgd),
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Sgd {
-    /// Above 0, at most 1000.
-    pub learning_rate: Decimal,
-    /// 0 to below 1.
-    pub momentum: Decimal,
-    /// 0 to 1.
-    pub weight_decay: Decimal,
-}
-
-/// (pixel / 255 - mean) / std.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Preprocessing {
-    pub mean: Decimal,
-    /// Above 0.
-    pub std: Decimal,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Split {
-    /// 1..=90 percent of the records are for testing.
-    pub test_percent: u8,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Evaluation {
-    pub metric: Metric,
-    /// Must be the metric's own direction; written out so that a reader need not know it.
-    pub direction: Direction,
-    /// Tolerated relative loss of the metric in one round, 0 to 1.
-    pub epsilon: Decimal,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Metric {
-    /// Share of correctly classified test records.
-    Accuracy,
-    /// Mean cross-entropy over the test records.
-    Loss,
-}
-
-impl Metric {
-    pub fn direction(self) -> Direction {
-        match self {
-            Self::Accuracy => Direction::HigherIsBetter,
-            Self::Loss => Direction::LowerIsBetter,
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Direction {
-    HigherIsBetter,
-    LowerIsBetter,
-}
-
 impl DefinitionDocument {
     fn check(&self) -> Result<(), DefinitionError> {
         if self.schema_version != SCHEMA_VERSION {
             return Err(DefinitionError::Version(self.schema_version));
         }
         self.architecture.check()?;
-        let Optimizer::Sgd(sgd) = &self.training.optimizer;
-        number(
-            "training.optimizer.sgd.learningRate",
-            &sgd.learning_rate,
-            "above 0 and at most 1000",
-            |x| x > 0.0 && x <= 1000.0,
-        )?;
-        number(
-            "training.optimizer.sgd.momentum",
-            &sgd.momentum,
-            "at least 0 and below 1",
-            |x| (0.0..1.0).contains(&x),
-        )?;
-        number(
-            "training.optimizer.sgd.weightDecay",
-            &sgd.weight_decay,
-            "between 0 and 1",
-            |x| (0.0..=1.0).contains(&x),
-        )?;
-        count(
-            "training.batchSize",
-            self.training.batch_size.into(),
-            1..=65_536,
-            "between 1 and 65536",
-        )?;
-        count(
-            "training.epochs",
-            self.training.epochs.into(),
-            1..=10_000,
-            "between 1 and 10000",
-        )?;
-        number(
-            "preprocessing.mean",
-            &self.preprocessing.mean,
-            "between -1000000 and 1000000",
-            |x| x.abs() <= 1e6,
-        )?;
-        number(
-            "preprocessing.std",
-            &self.preprocessing.std,
-            "between 0.000001 and 1000000",
-            |x| (1e-6..=1e6).contains(&x),
-        )?;
+        self.training.check()?;
+        if let Some(preprocessing) = &self.preprocessing {
+            preprocessing.check(["preprocessing.mean", "preprocessing.std"])?;
+        }
+        if let Some(data) = &self.data {
+            data.check()?;
+        }
         count("seed", self.seed, 0..=MAX_INTEGER, "at most 2^53-1")?;
         count(
             "split.testPercent",
@@ -301,23 +209,22 @@ impl DefinitionDocument {
             "between 1 and 90",
         )?;
         self.aggregation.check()?;
-        number("evaluation.epsilon", &self.evaluation.epsilon, "between 0 and 1", |x| {
-            (0.0..=1.0).contains(&x)
-        })?;
-        if self.evaluation.direction != self.evaluation.metric.direction() {
-            return Err(DefinitionError::Range {
-                field: "evaluation.direction",
-                value: format!("{:?} for {:?}", self.evaluation.direction, self.evaluation.metric),
-                expected: "higherIsBetter for accuracy and lowerIsBetter for loss",
-            });
-        }
+        self.evaluation.check()?;
+        self.check_fit()?;
         count(
             "maxModelBytes",
             self.max_model_bytes,
             1..=MAX_INTEGER,
             "between 1 and 2^53-1",
         )?;
-        let needed = Layout::new(&self.architecture.tensors(), &Metadata::widest())?.file_len();
+        let layout = Layout::new(&self.architecture.tensors(), &Metadata::widest())?;
+        if layout.header().len() as u64 > MAX_HEADER_BYTES {
+            return Err(DefinitionError::Model(format!(
+                "the header of a model would have {} bytes; at most {MAX_HEADER_BYTES} are read",
+                layout.header().len()
+            )));
+        }
+        let needed = layout.file_len();
         if needed > self.max_model_bytes {
             return Err(DefinitionError::ModelTooLarge {
                 needed,
@@ -325,40 +232,6 @@ impl DefinitionDocument {
             });
         }
         Ok(())
-    }
-}
-
-fn number(
-    field: &'static str,
-    value: &Decimal,
-    expected: &'static str,
-    ok: impl Fn(f64) -> bool,
-) -> Result<(), DefinitionError> {
-    if ok(value.to_f64()) {
-        Ok(())
-    } else {
-        Err(DefinitionError::Range {
-            field,
-            value: value.to_string(),
-            expected,
-        })
-    }
-}
-
-fn count(
-    field: &'static str,
-    value: u64,
-    range: std::ops::RangeInclusive<u64>,
-    expected: &'static str,
-) -> Result<(), DefinitionError> {
-    if range.contains(&value) {
-        Ok(())
-    } else {
-        Err(DefinitionError::Range {
-            field,
-            value: value.to_string(),
-            expected,
-        })
     }
 }
 

@@ -5,13 +5,17 @@
 //! A word w gives (w >> 8) * 2^-23 - 1, a multiple of 2^-23 in [-1, 1) that f32 holds exactly, times
 //! f32(1 / sqrt(f64(fan-in))): one division, one square root, one multiplication, each exactly rounded by IEEE 754, so
 //! that no mathematics library has a say. The fan-in is the product of a weight's dimensions after the first; a bias
-//! takes that of its weight.
+//! takes that of its weight. A norm (a layer whose own name starts with "norm") starts as the identity: weights 1,
+//! biases 0.
+//!
+//! A TorchScript module brings its own start: the definition names the hash, the trainer has the tensors.
 
 use std::{collections::HashMap, io::Write};
 
 use sha2::{Digest, Sha256};
 
 use crate::{
+    architecture::Architecture,
     definition::Definition,
     model::{Layout, Metadata, ModelError, ModelWriter},
     types::ModelHash,
@@ -21,6 +25,9 @@ const DOMAIN: &[u8] = b"FLA_GENESIS_V1";
 
 /// Writes the genesis model and returns its name.
 pub fn write<W: Write>(definition: &Definition, out: W) -> Result<ModelHash, ModelError> {
+    if let Architecture::Torchscript(_) = definition.architecture {
+        return Err(ModelError::NotDerived);
+    }
     let specs = definition.architecture.tensors();
     let fan_in: HashMap<&str, usize> = specs
         .iter()
@@ -32,6 +39,11 @@ pub fn write<W: Write>(definition: &Definition, out: W) -> Result<ModelHash, Mod
     for tensor in layout.tensors() {
         let name = &tensor.spec.name;
         let fan_in = fan_in.get(layer_of(name)).copied().unwrap_or(1);
+        if is_norm(name) {
+            let value = if name.ends_with(".weight") { 1.0 } else { 0.0 };
+            writer.write_f32(&vec![value; tensor.spec.elements().ok_or(ModelError::Overflow)?])?;
+            continue;
+        }
         let bound = (1.0f64 / (fan_in as f64).sqrt()) as f32;
         let mut stream = Stream::new(definition, name);
         let mut left = tensor.spec.elements().ok_or(ModelError::Overflow)?;
@@ -47,7 +59,15 @@ pub fn write<W: Write>(definition: &Definition, out: W) -> Result<ModelHash, Mod
 
 /// The name of the genesis model, without keeping it.
 pub fn hash(definition: &Definition) -> Result<ModelHash, ModelError> {
-    write(definition, std::io::sink())
+    match &definition.architecture {
+        Architecture::Torchscript(module) => Ok(module.initial_model),
+        _ => write(definition, std::io::sink()),
+    }
+}
+
+fn is_norm(tensor: &str) -> bool {
+    let layer = layer_of(tensor);
+    layer.rsplit('.').next().is_some_and(|name| name.starts_with("norm"))
 }
 
 fn layer_of(tensor: &str) -> &str {
@@ -152,6 +172,34 @@ mod tests {
             );
         }
     }
+
+    #[test]
+    fn norms_start_as_the_identity_and_nothing_else_does() {
+        let json = include_str!("definition/example.json").replace(
+            r#"{"mlp": {"inputs": 784, "hidden": [200], "outputs": 10}}"#,
+            r#"{"resnet":{"channels":1,"height":28,"width":28,"filters":[8,16],"blocks":1,"groups":4,"outputs":10}}"#,
+        );
+        let definition = Definition::parse(json.as_bytes()).unwrap();
+        let mut bytes = Vec::new();
+        let name = write(&definition, &mut bytes).unwrap();
+        let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        for tensor in file.names() {
+            let data = file.tensor(tensor).unwrap().data().to_vec();
+            let mut values = data.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b));
+            let expected = match (tensor.contains("norm"), tensor.ends_with(".weight")) {
+                (true, true) => 1.0,
+                (true, false) => 0.0,
+                (false, _) => {
+                    assert!(values.any(|v| v != 1.0 && v != 0.0), "{tensor}");
+                    continue;
+                }
+            };
+            assert!(values.all(|v| v == expected), "{tensor}");
+        }
+        assert_eq!(name.to_string(), RESNET_GOLDEN);
+    }
+    /// As above, from the same independent implementation.
+    const RESNET_GOLDEN: &str = "12c92c3c52a3f34c601dfd817a57a13487e62f2e015d8b682fed30db9587a902";
 
     #[test]
     fn extreme_words_stay_inside_the_half_open_interval() {

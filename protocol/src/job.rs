@@ -82,6 +82,23 @@ pub struct JobIdentity {
 pub enum DataFormat {
     /// Two files of the IDX format (optionally `.gz`): `images-idx3-ubyte` and `labels-idx1-ubyte`.
     Idx,
+    /// All `*.csv` files of the folder (optionally `.gz`), each with a header line; comma, semicolon or tab.
+    Csv,
+    /// All `*.parquet` files of the folder.
+    Parquet,
+    /// A folder of PNG and JPEG files for each class, named as the class.
+    ImageFolder,
+}
+
+impl DataFormat {
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Idx => "idx",
+            Self::Csv => "csv",
+            Self::Parquet => "parquet",
+            Self::ImageFolder => "imageFolder",
+        }
+    }
 }
 
 /// The device a Job asks for; `auto` takes the GPU if there is one.
@@ -200,6 +217,34 @@ pub struct CheckResult {
     pub classes: u32,
     /// `cpu` or `cuda:0`.
     pub device: String,
+    /// What was read; a trainer of an older version says nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<DataReport>,
+}
+
+/// What was read of a data volume. It says nothing about single records but where rejected ones are.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DataReport {
+    pub files: u32,
+    /// All that were found, the rejected ones included.
+    pub records: u32,
+    pub rejected: u32,
+    /// The first few of the rejected: file, line and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rejections: Vec<String>,
+    /// In the definition's order; the first ones if there are many.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<ClassCount>,
+}
+
+/// Accepted records of one class.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClassCount {
+    pub name: String,
+    pub train: u32,
+    pub test: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -214,6 +259,18 @@ pub struct TrainResult {
     pub seconds: String,
     /// True if `finishBy` came before the definition's last epoch.
     pub stopped_early: bool,
+    /// Of a private training; absent otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub privacy: Option<SpentPrivacy>,
+}
+
+/// At most what this task has cost the records of a participant that trained in every round so far.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SpentPrivacy {
+    /// Decimal strings.
+    pub epsilon: String,
+    pub delta: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

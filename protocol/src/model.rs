@@ -49,6 +49,8 @@ pub enum ModelError {
     Overflow,
     #[error("{written} bytes of tensor data were written, the header promises {promised}")]
     Incomplete { written: u64, promised: u64 },
+    #[error("the genesis model of a TorchScript module is in its file; it cannot be derived from the definition")]
+    NotDerived,
     #[error("reading or writing failed: {0}")]
     Io(#[from] std::io::Error),
 }
@@ -67,6 +69,7 @@ impl ModelError {
             Self::Metadata { .. } => "metadata",
             Self::Overflow => "overflow",
             Self::Incomplete { .. } => "incomplete",
+            Self::NotDerived => "not-derived",
             Self::Io(_) => "io",
         }
     }

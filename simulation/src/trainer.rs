@@ -208,6 +208,7 @@ fn training(model: protocol::types::ModelHash) -> TrainResult {
         test_metric: "0.8".to_owned(),
         seconds: "3".to_owned(),
         stopped_early: false,
+        privacy: None,
     }
 }
 
@@ -240,6 +241,7 @@ fn result(world: &World, state: &mut State, identity: &JobIdentity, number: u64)
             test_samples: 20,
             classes: 10,
             device: "cpu".to_owned(),
+            data: None,
         }),
         Step::Train => {
             let model = trained(participant, identity.digest, run);

@@ -1,37 +1,45 @@
-//! The data set on the device: bytes there, floats only a batch at a time.
+//! The data set on the device: pixels stay bytes there and become floats a batch at a time.
 
-use protocol::definition::Preprocessing;
+use protocol::definition::{Data, Definition};
 use tch::{Device, Kind, TchError, Tensor};
 
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, Features, Labels};
 
 /// Records on the device.
 #[derive(Debug)]
 pub struct Examples {
-    /// [records, inputs], bytes.
-    images: Tensor,
-    /// [records], 64-bit.
+    /// [records, inputs], bytes or floats.
+    features: Tensor,
+    /// [records]: classes as 64-bit integers, or floats.
     labels: Tensor,
-    scale: f64,
-    shift: f64,
+    /// Of pixels: multiplied and added.
+    scale: Option<(f64, f64)>,
+    /// What one unit of a label that is a number stands for.
+    label_unit: f64,
     device: Device,
 }
 
 impl Examples {
-    pub fn new(dataset: &Dataset, preprocessing: &Preprocessing, device: Device) -> Result<Self, TchError> {
+    pub fn new(dataset: &Dataset, definition: &Definition, device: Device) -> Result<Self, TchError> {
         let shape = [dataset.labels.len() as i64, dataset.inputs as i64];
-        let images = Tensor::f_from_data_size(&dataset.images, &shape, Kind::Uint8)?.f_to_device(device)?;
-        let labels = Tensor::f_from_slice(&dataset.labels)?
-            .f_to_kind(Kind::Int64)?
-            .f_to_device(device)?;
+        let features = match &dataset.features {
+            Features::Pixels(pixels) => Tensor::f_from_data_size(pixels, &shape, Kind::Uint8)?,
+            Features::Numbers(numbers) => Tensor::f_from_slice(numbers)?.f_reshape(shape)?,
+        };
+        let labels = match &dataset.labels {
+            Labels::Classes(labels) => Tensor::f_from_slice(labels)?,
+            Labels::Numbers(labels) => Tensor::f_from_slice(labels)?,
+        };
         // (pixel / 255 - mean) / std, as one multiplication and one addition.
-        let std = preprocessing.std.to_f64();
-        let (scale, shift) = (1.0 / (255.0 * std), -preprocessing.mean.to_f64() / std);
+        let scale = definition.preprocessing.as_ref().map(|preprocessing| {
+            let std = preprocessing.std.to_f64();
+            (1.0 / (255.0 * std), -preprocessing.mean.to_f64() / std)
+        });
         Ok(Self {
-            images,
-            labels,
+            features: features.f_to_device(device)?,
+            labels: labels.f_to_device(device)?,
             scale,
-            shift,
+            label_unit: definition.data.as_ref().map_or(1.0, |data| Data::label_scale(data).1),
             device,
         })
     }
@@ -41,10 +49,19 @@ impl Examples {
         Tensor::f_from_slice(records)?.f_to_device(self.device)
     }
 
-    /// Normalised images [records, inputs] and labels [records].
+    /// Inputs [records, inputs] as the network takes them, and labels [records].
     pub fn batch(&self, records: &Tensor) -> Result<(Tensor, Tensor), TchError> {
-        let mut images = self.images.f_index_select(0, records)?.f_to_kind(Kind::Float)?;
-        let images = images.f_mul_scalar_(self.scale)?.f_add_scalar_(self.shift)?;
-        Ok((images, self.labels.f_index_select(0, records)?))
+        let mut features = self.features.f_index_select(0, records)?;
+        if let Some((scale, shift)) = self.scale {
+            features = features
+                .f_to_kind(Kind::Float)?
+                .f_mul_scalar_(scale)?
+                .f_add_scalar_(shift)?;
+        }
+        Ok((features, self.labels.f_index_select(0, records)?))
+    }
+
+    pub fn label_unit(&self) -> f64 {
+        self.label_unit
     }
 }

@@ -6,7 +6,7 @@ use aggregation::AggregationError;
 use protocol::{definition::DefinitionError, job::ExitCode, model::ModelError, types::ModelHash};
 use tch::TchError;
 
-use crate::{dataset::DataError, device::DeviceError, gateway::GatewayError, input::InputError};
+use crate::{dataset::DataError, device::DeviceError, gateway::GatewayError, input::InputError, network::ModuleError};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
@@ -23,6 +23,8 @@ pub enum Failure {
         "definition: training diverges in its first step (a value that is not finite); the learning rate is too large"
     )]
     Diverged,
+    #[error("definition: the TorchScript module does not fit: {0}")]
+    Module(#[from] ModuleError),
     #[error("data: {0}")]
     Data(#[from] DataError),
     #[error("device: {0}")]
@@ -45,7 +47,7 @@ impl Failure {
     pub fn category(&self) -> &'static str {
         match self {
             Self::Input(_) => "input",
-            Self::Definition(_) | Self::Genesis { .. } | Self::Diverged => "definition",
+            Self::Definition(_) | Self::Genesis { .. } | Self::Diverged | Self::Module(_) => "definition",
             Self::Data(_) => "data",
             Self::Device(_) => "device",
             Self::Gateway(_) => "gateway",
@@ -60,7 +62,8 @@ impl Failure {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Input(_) => ExitCode::Input,
-            Self::Definition(_) | Self::Genesis { .. } | Self::Diverged => ExitCode::Definition,
+            Self::Module(ModuleError::Torch(error)) if out_of_memory(error) => ExitCode::Memory,
+            Self::Definition(_) | Self::Genesis { .. } | Self::Diverged | Self::Module(_) => ExitCode::Definition,
             Self::Data(DataError::Memory { .. }) => ExitCode::Memory,
             Self::Data(_) => ExitCode::Data,
             Self::Device(_) => ExitCode::Device,

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use protocol::{definition::Definition, genesis, job::JobIdentity, types::ModelHash};
+use protocol::{architecture::Architecture, definition::Definition, genesis, job::JobIdentity, types::ModelHash};
 use tch::Device;
 use tempfile::TempDir;
 
@@ -18,7 +18,7 @@ use crate::{
     failure::Failure,
     gateway::{Gateway, GatewayError, retry},
     input::Input,
-    network::Network,
+    network::{ModuleError, Network},
     threads,
 };
 
@@ -30,6 +30,8 @@ pub struct Job {
     pub gateway: Box<dyn Gateway>,
     pub data: Dataset,
     pub examples: Examples,
+    /// The file of an architecture that has one.
+    module: Option<PathBuf>,
     scratch: TempDir,
 }
 
@@ -67,23 +69,40 @@ impl Job {
             &definition,
             document.identity.participant,
         )?;
-        let examples = Examples::new(&data, &definition.preprocessing, device)?;
-        println!(
-            "data: {} records to train on, {} to test on, {} classes; device {}, {threads} threads",
-            data.train.len(),
-            data.test.len(),
-            data.classes,
-            device::name(device),
-        );
-        Ok(Self {
+        data.describe();
+        let examples = Examples::new(&data, &definition, device)?;
+        println!("device: {}, {threads} threads", device::name(device));
+        let mut job = Self {
             input,
             definition,
             device,
             gateway,
             data,
             examples,
+            module: None,
             scratch,
-        })
+        };
+        job.module = job.fetch_module()?;
+        Ok(job)
+    }
+
+    fn fetch_module(&self) -> Result<Option<PathBuf>, Failure> {
+        let Architecture::Torchscript(script) = &self.definition.architecture else {
+            return Ok(None);
+        };
+        let path = self.scratch.path().join("module");
+        let until = self.input.finish_by();
+        retry(until, "module", || {
+            let left = until.duration_since(SystemTime::now()).unwrap_or_default();
+            self.gateway.fetch(
+                script.module,
+                &path,
+                script.module_bytes,
+                left.max(Duration::from_secs(20)),
+            )
+        })?;
+        println!("module {} fetched", script.module);
+        Ok(Some(path))
     }
 
     pub fn identity(&self) -> &JobIdentity {
@@ -111,9 +130,21 @@ impl Job {
         Ok((path, written))
     }
 
-    /// Derives the genesis model into the scratch space.
+    /// Derives the genesis model (or takes it from the module) into the scratch space.
     pub fn genesis(&self) -> Result<(PathBuf, ModelHash), Failure> {
-        self.write("genesis", |out| Ok(genesis::write(&self.definition, out)?))
+        match (&self.definition.architecture, &self.module) {
+            (Architecture::Torchscript(script), Some(module)) => {
+                let (path, found) =
+                    self.write("genesis", |out| Network::write_initial(&self.definition, module, out))?;
+                let expected = script.initial_model;
+                if found == expected {
+                    Ok((path, found))
+                } else {
+                    Err(ModuleError::Initial { expected, found }.into())
+                }
+            }
+            _ => self.write("genesis", |out| Ok(genesis::write(&self.definition, out)?)),
+        }
     }
 
     /// The round's start model: derived if it is the genesis model (always so in round 0), fetched otherwise.
@@ -143,7 +174,7 @@ impl Job {
     }
 
     pub fn load(&self, path: &Path) -> Result<Network, Failure> {
-        Network::load(&self.definition.architecture, path, self.device)
+        Network::load(&self.definition, path, self.module.as_deref(), self.device)
     }
 
     /// Hands the step's model in.

@@ -4,7 +4,7 @@
 use std::{path::PathBuf, process};
 
 use clap::{Args, Parser, Subcommand};
-use protocol::job::{ExitCode, INPUT_DIRECTORY, SCRATCH_DIRECTORY, Step};
+use protocol::job::{DataFormat, ExitCode, INPUT_DIRECTORY, SCRATCH_DIRECTORY, Step};
 
 use trainer_image::{
     by_hand,
@@ -50,8 +50,23 @@ enum Command {
     Train(Common),
     /// Fetch and aggregate the round's contributions, compare with the start model, hand in the aggregate.
     Vote(Common),
-    /// Evaluate a model file on data, outside any task: one line of JSON with accuracy and loss.
+    /// Evaluate a model file on data, outside any task: one line of JSON with the metric and the loss.
     Evaluate(Evaluate),
+    /// Print the `architecture` of a definition for a TorchScript file.
+    Describe(Describe),
+}
+
+#[derive(Args)]
+struct Describe {
+    /// The TorchScript file.
+    #[arg(long)]
+    module: PathBuf,
+    /// Train the parameters whose names match; * stands for anything. May be given more than once.
+    #[arg(long, default_value = "*")]
+    train: Vec<String>,
+    /// Shape of one record, without the batch: 1,28,28.
+    #[arg(long, value_delimiter = ',')]
+    input_shape: Vec<u32>,
 }
 
 #[derive(Args)]
@@ -62,9 +77,19 @@ struct Evaluate {
     /// The model file [default: the definition's genesis model].
     #[arg(long)]
     model: Option<PathBuf>,
-    /// Folder with the records (IDX); all of them are used.
+    /// The TorchScript file of a definition that names one.
+    #[arg(long)]
+    module: Option<PathBuf>,
+    /// Folder with the records; all of them are used.
     #[arg(long)]
     data: PathBuf,
+    /// idx, csv, parquet or imageFolder.
+    #[arg(long, default_value = "idx", value_parser = data_format)]
+    format: DataFormat,
+}
+
+fn data_format(text: &str) -> Result<DataFormat, String> {
+    serde_json::from_value(text.into()).map_err(|error| error.to_string())
 }
 
 #[derive(Args)]
@@ -98,7 +123,19 @@ fn main() -> process::ExitCode {
         Command::Check(common) => (Step::Check, common),
         Command::Train(common) => (Step::Train, common),
         Command::Vote(common) => (Step::Vote, common),
-        Command::Evaluate(args) => return evaluate(&args),
+        Command::Evaluate(args) => {
+            let question = by_hand::Question {
+                definition: &args.definition,
+                model: args.model.as_deref(),
+                module: args.module.as_deref(),
+                data: &args.data,
+                format: args.format,
+            };
+            return answer(by_hand::evaluate_file(&question, &std::env::temp_dir()));
+        }
+        Command::Describe(args) => {
+            return answer(by_hand::describe_module(&args.module, &args.train, &args.input_shape));
+        }
     };
     let log = TerminationLog::new(common.termination_log.clone());
     if let Err(error) = termination::watch(log.clone()) {
@@ -119,13 +156,8 @@ fn main() -> process::ExitCode {
     }
 }
 
-fn evaluate(args: &Evaluate) -> process::ExitCode {
-    match by_hand::evaluate_file(
-        &args.definition,
-        args.model.as_deref(),
-        &args.data,
-        &std::env::temp_dir(),
-    ) {
+fn answer(done: Result<String, Failure>) -> process::ExitCode {
+    match done {
         Ok(line) => {
             println!("{line}");
             code(ExitCode::Ok)

@@ -4,7 +4,8 @@ use std::{io::Write, path::Path};
 
 use aggregation::{ReadAt, read_header};
 use protocol::{
-    architecture::{Architecture, Cnn, TensorSpec},
+    architecture::{Architecture, TensorSpec},
+    definition::{Definition, Precision},
     model::{Layout, Metadata, ModelError, ModelWriter},
     types::ModelHash,
 };
@@ -12,26 +13,63 @@ use tch::{Device, Kind, TchError, Tensor};
 
 use crate::failure::Failure;
 
+mod forward;
+mod module;
+
+use module::Module;
+
+/// Why a TorchScript file is not what the definition says.
+#[derive(Debug, thiserror::Error)]
+pub enum ModuleError {
+    #[error("it cannot be loaded: {0}")]
+    Load(String),
+    #[error("it has no parameter {0:?}")]
+    Missing(String),
+    #[error("its parameter {name:?} is {found}, the definition says {expected}")]
+    Tensor {
+        name: String,
+        found: String,
+        expected: String,
+    },
+    #[error("its listed parameters make model {found}, the definition's initialModel is {expected}")]
+    Initial { expected: ModelHash, found: ModelHash },
+    #[error("forward gives {found} for {records} records, the definition says {outputs} outputs each")]
+    Outputs { found: String, records: i64, outputs: u32 },
+    #[error(
+        "what it gives changes when nothing but forward is run in training mode: it keeps state beside its parameters \
+         (batch normalisation?), which would not travel; use group or layer normalisation"
+    )]
+    State,
+    #[error("{}", .0.to_string().lines().next().unwrap_or_default())]
+    Torch(#[from] TchError),
+}
+
 /// A network with its parameters, in the order of [`Architecture::tensors`].
 #[derive(Debug)]
 pub struct Network {
     architecture: Architecture,
     specs: Vec<TensorSpec>,
     parameters: Vec<Tensor>,
+    module: Option<Module>,
+    /// Of forward and backward in training.
+    training_kind: Kind,
+    training: bool,
 }
 
 impl Network {
     /// Reads a model file, one tensor at a time. Its tensors must be the architecture's; metadata is not looked at.
-    pub fn load(architecture: &Architecture, path: &Path, device: Device) -> Result<Self, Failure> {
+    /// `module`: the file of an architecture that has one.
+    pub fn load(definition: &Definition, path: &Path, module: Option<&Path>, device: Device) -> Result<Self, Failure> {
         let file = std::fs::File::open(path).map_err(|error| Failure::Io {
             path: path.to_owned(),
             error,
         })?;
-        let specs = architecture.tensors();
+        let mut network = Self::empty(definition, module, device)?;
         let header = read_header(&file).map_err(Failure::StartModel)?;
-        header.require(&specs, header.metadata()).map_err(Failure::StartModel)?;
-        let mut parameters = Vec::with_capacity(specs.len());
-        for spec in &specs {
+        header
+            .require(&network.specs, header.metadata())
+            .map_err(Failure::StartModel)?;
+        for (i, spec) in network.specs.iter().enumerate() {
             let missing = || Failure::StartModel(ModelError::Missing(spec.name.clone()));
             let entry = header.tensor(&spec.name).ok_or_else(missing)?;
             let mut bytes = vec![0u8; usize::try_from(entry.size()).map_err(|_| ModelError::Overflow)?];
@@ -42,31 +80,60 @@ impl Network {
                 }
             })?;
             let shape: Vec<i64> = spec.shape.iter().map(|&d| d as i64).collect();
-            let parameter = Tensor::f_from_data_size(&bytes, &shape, Kind::Float)?.f_to_device(device)?;
-            parameters.push(parameter.f_set_requires_grad(true)?);
+            let values = Tensor::f_from_data_size(&bytes, &shape, Kind::Float)?;
+            match network.parameters.get_mut(i) {
+                Some(parameter) => {
+                    let _guard = tch::no_grad_guard();
+                    parameter.f_copy_(&values)?;
+                }
+                None => network
+                    .parameters
+                    .push(values.f_to_device(device)?.f_set_requires_grad(true)?),
+            }
         }
+        Ok(network)
+    }
+
+    /// Without parameters, or with those of the module's file.
+    fn empty(definition: &Definition, module: Option<&Path>, device: Device) -> Result<Self, Failure> {
+        let architecture = definition.architecture.clone();
+        let specs = architecture.tensors();
+        let (module, parameters) = match (&architecture, module) {
+            (Architecture::Torchscript(script), Some(file)) => {
+                let (module, parameters) = Module::load(file, &script.input_shape, &specs, device)?;
+                (Some(module), parameters)
+            }
+            (Architecture::Torchscript(script), None) => {
+                return Err(ModuleError::Load(format!("file {} is not at hand", script.module)).into());
+            }
+            _ => (None, Vec::with_capacity(specs.len())),
+        };
         Ok(Self {
-            architecture: architecture.clone(),
+            training_kind: match definition.training.precision {
+                Some(Precision::Bf16) => Kind::BFloat16,
+                None => Kind::Float,
+            },
+            architecture,
             specs,
             parameters,
+            module,
+            training: false,
         })
+    }
+
+    /// Writes the genesis model of a module: the listed parameters as the file has them.
+    pub fn write_initial(definition: &Definition, module: &Path, out: impl Write) -> Result<ModelHash, Failure> {
+        Self::empty(definition, Some(module), Device::Cpu)?.save(&Metadata::none(), out)
+    }
+
+    /// Names and shapes of all parameters of a module file.
+    pub fn module_parameters(path: &Path) -> Result<Vec<(String, Tensor)>, Failure> {
+        Ok(module::parameters(path)?)
     }
 
     /// Writes a canonical model file and returns its name.
     pub fn save(&self, metadata: &Metadata, out: impl Write) -> Result<ModelHash, Failure> {
-        let layout = Layout::new(&self.specs, metadata)?;
-        let mut writer = ModelWriter::new(&layout, out)?;
-        let mut values = Vec::new();
-        for entry in layout.tensors() {
-            let position = self.specs.iter().position(|spec| spec.name == entry.spec.name);
-            let missing = || ModelError::Missing(entry.spec.name.clone());
-            let parameter = &self.parameters[position.ok_or_else(missing)?];
-            let parameter = parameter.f_detach()?.f_to_device(Device::Cpu)?.f_contiguous()?;
-            values.resize(parameter.numel(), 0f32);
-            parameter.f_copy_data(&mut values, parameter.numel())?;
-            writer.write_f32(&values)?;
-        }
-        Ok(writer.finish()?)
+        write_model(&self.specs, &self.parameters, metadata, out)
     }
 
     pub fn architecture(&self) -> &Architecture {
@@ -79,6 +146,15 @@ impl Network {
 
     pub fn parameters_mut(&mut self) -> &mut [Tensor] {
         &mut self.parameters
+    }
+
+    /// In training, precision is the definition's and a module is in its training mode (dropout).
+    pub fn set_training(&mut self, on: bool) -> Result<(), TchError> {
+        self.training = on;
+        match &mut self.module {
+            Some(module) => module.set_training(on),
+            None => Ok(()),
+        }
     }
 
     /// Copies of the parameters' values.
@@ -114,36 +190,64 @@ impl Network {
         Ok(true)
     }
 
-    /// Logits [records, outputs] of images [records, inputs].
-    pub fn forward(&self, images: &Tensor) -> Result<Tensor, TchError> {
-        match &self.architecture {
-            Architecture::Mlp(_) => self.fully_connected(images),
-            Architecture::Cnn(cnn) => self.convolutional(cnn, images),
-        }
-    }
-
-    fn fully_connected(&self, images: &Tensor) -> Result<Tensor, TchError> {
-        let mut x = images.shallow_clone();
-        let layers = self.parameters.chunks_exact(2);
-        let last = layers.len().saturating_sub(1);
-        for (i, layer) in layers.enumerate() {
-            x = x.f_linear(&layer[0], Some(&layer[1]))?;
-            if i < last {
-                x = x.f_relu()?;
+    /// Outputs [records, outputs] of records [records, inputs].
+    pub fn forward(&self, records: &Tensor) -> Result<Tensor, TchError> {
+        match &self.module {
+            Some(module) => module.forward(records),
+            None => {
+                let kind = if self.training { self.training_kind } else { Kind::Float };
+                forward::forward(&self.architecture, &self.parameters, records, kind)
             }
         }
-        Ok(x)
     }
 
-    fn convolutional(&self, cnn: &Cnn, images: &Tensor) -> Result<Tensor, TchError> {
-        let mut x = images.f_reshape([-1, cnn.channels.into(), cnn.height.into(), cnn.width.into()])?;
-        let (filters, rest) = self.parameters.split_at(2 * cnn.filters.len());
-        for layer in filters.chunks_exact(2) {
-            x = x.f_conv2d(&layer[0], Some(&layer[1]), [1, 1], [1, 1], [1, 1], 1)?;
-            x = x.f_relu()?.f_max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false)?;
+    /// What only a run can show of a module: that its outputs have the right shape, and that it keeps no state beside
+    /// its parameters.
+    pub fn check_module(&mut self, records: &Tensor) -> Result<(), Failure> {
+        if self.module.is_none() {
+            return Ok(());
         }
-        x = x.f_flatten(1, -1)?;
-        x = x.f_linear(&rest[0], Some(&rest[1]))?.f_relu()?;
-        x.f_linear(&rest[2], Some(&rest[3]))
+        let _guard = tch::no_grad_guard();
+        let before = self.forward(records).map_err(ModuleError::Torch)?;
+        let (count, outputs) = (records.size()[0], self.architecture.outputs());
+        if before.size() != [count, i64::from(outputs)] || before.kind() != Kind::Float {
+            return Err(ModuleError::Outputs {
+                found: format!("{:?} of {:?}", before.size(), before.kind()),
+                records: count,
+                outputs,
+            }
+            .into());
+        }
+        self.set_training(true)?;
+        let _ = self.forward(records).map_err(ModuleError::Torch)?;
+        self.set_training(false)?;
+        let after = self.forward(records).map_err(ModuleError::Torch)?;
+        if before.f_equal(&after)? {
+            Ok(())
+        } else {
+            Err(ModuleError::State.into())
+        }
     }
+}
+
+/// Writes tensors in the canonical form of a model file.
+pub fn write_model(
+    specs: &[TensorSpec],
+    parameters: &[Tensor],
+    metadata: &Metadata,
+    out: impl Write,
+) -> Result<ModelHash, Failure> {
+    let layout = Layout::new(specs, metadata)?;
+    let mut writer = ModelWriter::new(&layout, out)?;
+    let mut values = Vec::new();
+    for entry in layout.tensors() {
+        let position = specs.iter().position(|spec| spec.name == entry.spec.name);
+        let missing = || ModelError::Missing(entry.spec.name.clone());
+        let parameter = parameters.get(position.ok_or_else(missing)?).ok_or_else(missing)?;
+        let parameter = parameter.f_detach()?.f_to_device(Device::Cpu)?.f_contiguous()?;
+        values.resize(parameter.numel(), 0f32);
+        parameter.f_copy_data(&mut values, parameter.numel())?;
+        writer.write_f32(&values)?;
+    }
+    Ok(writer.finish()?)
 }

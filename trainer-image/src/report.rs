@@ -78,27 +78,35 @@ pub fn deliver(job: &Job, outcome: StepResult) -> Result<String, Failure> {
     }
 }
 
-/// One line of at most [`MAX_RESULT_BYTES`]. Reasons are shortened first, then left out from the last seat on: the mask
-/// says the same.
+/// One line of at most [`MAX_RESULT_BYTES`]. Of a vote the reasons are shortened first, then left out from the last seat
+/// on: the mask says the same. Of a check the last classes and rejections go: the log has them.
 fn line(mut result: JobResult) -> String {
     for pass in 0.. {
         let line = serde_json::to_string(&result).unwrap_or_default();
-        let StepResult::Vote(vote) = &mut result.outcome else {
-            return line;
-        };
-        if line.len() <= MAX_RESULT_BYTES || vote.excluded.is_empty() {
+        if line.len() <= MAX_RESULT_BYTES || !shorten(&mut result.outcome, pass == 0) {
             return line;
         }
-        if pass == 0 {
+    }
+    String::new()
+}
+
+/// Whether something could be left out.
+fn shorten(outcome: &mut StepResult, first: bool) -> bool {
+    match outcome {
+        StepResult::Vote(vote) if first => {
             for seat in &mut vote.excluded {
                 let words: Vec<&str> = seat.reason.split_whitespace().take(3).collect();
                 seat.reason = words.join(" ").trim_end_matches(':').to_owned();
             }
-        } else {
-            vote.excluded.pop();
+            true
         }
+        StepResult::Vote(vote) => vote.excluded.pop().is_some(),
+        StepResult::Check(check) => {
+            let data = check.data.as_mut();
+            data.is_some_and(|data| data.classes.pop().is_some() || data.rejections.pop().is_some())
+        }
+        StepResult::Train(_) => false,
     }
-    String::new()
 }
 
 /// `error: ...` on one line, short enough for a termination message.
@@ -115,7 +123,7 @@ pub fn error_line(failure: &Failure) -> String {
 #[cfg(test)]
 mod tests {
     use protocol::{
-        job::{ExcludedSeat, VoteResult},
+        job::{CheckResult, ClassCount, DataReport, ExcludedSeat, VoteResult},
         types::{B256, IncludedMask, ModelHash, Score},
     };
 
@@ -155,6 +163,39 @@ mod tests {
             panic!("a vote is expected")
         };
         assert_eq!(vote.excluded[0].reason, "not fetched (not-found)");
+    }
+
+    #[test]
+    fn a_check_of_many_classes_with_long_names_still_fits() {
+        let class = |i: usize| ClassCount {
+            name: format!("{i}{}", "n".repeat(120)),
+            train: 4_000_000_000,
+            test: 4_000_000_000,
+        };
+        let check = CheckResult {
+            genesis_model: ModelHash::ZERO,
+            train_samples: 1,
+            test_samples: 1,
+            classes: 16,
+            device: "cpu".into(),
+            data: Some(DataReport {
+                rejections: vec!["r".repeat(100); 5],
+                classes: (0..16).map(class).collect(),
+                ..DataReport::default()
+            }),
+        };
+        let line = line(JobResult {
+            version: 1,
+            identity_hash: B256::ZERO,
+            outcome: StepResult::Check(check),
+        });
+        assert!(line.len() <= MAX_RESULT_BYTES, "{}", line.len());
+        let back: JobResult = serde_json::from_str(&line).unwrap();
+        let StepResult::Check(check) = back.outcome else {
+            panic!("a check is expected")
+        };
+        let data = check.data.unwrap();
+        assert!(data.classes.len() >= 5 && data.rejections.len() == 5);
     }
 
     #[test]

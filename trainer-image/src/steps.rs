@@ -6,20 +6,21 @@ use std::{
 };
 
 use protocol::{
-    definition::Optimizer,
-    job::{CheckResult, StepResult, TrainResult},
+    job::{CheckResult, SpentPrivacy, StepResult, TrainResult},
     model::Metadata,
-    types::ModelHash,
+    types::{ModelHash, Round},
 };
 use tch::Reduction;
 
 use crate::{
     device,
-    evaluate::{cross_entropy, decimal, evaluate},
+    evaluate::{decimal, evaluate},
     failure::Failure,
     gateway::{GatewayError, retry},
     job::Job,
-    sgd::Sgd,
+    loss,
+    optimizer::Optimizer,
+    privacy, schedule,
     training::{self, Seat},
 };
 
@@ -41,16 +42,20 @@ pub fn check(job: &Job) -> Result<StepResult, Failure> {
     let mut network = job.load(&path)?;
     let size = usize::try_from(job.definition.training.batch_size).unwrap_or(usize::MAX);
     let batch = job.examples.order(&job.data.train[..size.min(job.data.train.len())])?;
-    let (images, labels) = job.examples.batch(&batch)?;
-    let loss = cross_entropy(&network.forward(&images)?, &labels, Reduction::Mean)?;
-    let Optimizer::Sgd(settings) = &job.definition.training.optimizer;
-    Sgd::new(settings, &network, job.device)?.step(&mut network, &loss)?;
+    let (features, labels) = job.examples.batch(&batch)?;
+    network.check_module(&features)?;
+    let training = &job.definition.training;
+    network.set_training(true)?;
+    let loss = loss::compute(training.loss(), &network.forward(&features)?, &labels, Reduction::Mean)?;
+    let rate = schedule::rate(training, Round(0), 0, 1);
+    Optimizer::new(training, &network, job.device)?.step(&mut network, &loss, rate)?;
+    network.set_training(false)?;
     if !network.is_finite()? {
         return Err(Failure::Diverged);
     }
     println!(
         "check: one batch of {} ran, loss {:.4}",
-        images.size()[0],
+        features.size()[0],
         loss.f_double_value(&[])?
     );
     retry(SystemTime::now() + GATEWAY_PATIENCE, "gateway", || job.gateway.ready())?;
@@ -61,6 +66,7 @@ pub fn check(job: &Job) -> Result<StepResult, Failure> {
         test_samples: u32::try_from(job.data.test.len()).unwrap_or(u32::MAX),
         classes: job.data.classes,
         device: device::name(job.device),
+        data: Some(job.data.report.clone()),
     }))
 }
 
@@ -86,10 +92,13 @@ pub fn train(job: &Job) -> Result<StepResult, Failure> {
     let (path, model) = job.write("contribution", |out| network.save(&metadata, out))?;
     let model = hand_in(job, model, &path)?;
     let stop = finish_by.max(SystemTime::now() + LATE_EVALUATION);
-    let scores = evaluate(&[&network], &job.examples, &job.data.test, stop)?[0];
+    let scores = evaluate(&[&network], &job.examples, &job.data.test, &job.definition, stop)?;
+    let scores = &scores[0];
+    let metric = job.definition.evaluation.metric;
     println!(
-        "train: test accuracy {:.4}, loss {:.4}",
-        scores.accuracy(),
+        "train: test {} {}, loss {:.4}",
+        metric.as_str(),
+        decimal(scores.metric(metric)),
         scores.loss()
     );
     Ok(StepResult::Train(TrainResult {
@@ -97,10 +106,29 @@ pub fn train(job: &Job) -> Result<StepResult, Failure> {
         epochs: trained.epochs,
         steps: trained.steps,
         loss: decimal(trained.loss),
-        test_metric: decimal(scores.metric(job.definition.evaluation.metric)),
+        test_metric: decimal(scores.metric(metric)),
         seconds: format!("{:.3}", trained.seconds),
         stopped_early: trained.stopped_early,
+        privacy: spent(job),
     }))
+}
+
+/// What training has cost up to this round, had this participant trained in all of them for as long as planned.
+fn spent(job: &Job) -> Option<SpentPrivacy> {
+    let training = &job.definition.training;
+    let settings = training.privacy.as_ref()?;
+    let rounds = u64::from(job.identity().round.0) + 1;
+    let (rate, steps) = training::sampling(training, job.data.train.len());
+    let noise = settings.noise_multiplier.to_f64();
+    let epsilon = privacy::epsilon(rate, noise, steps.saturating_mul(rounds), settings.delta.to_f64());
+    println!(
+        "train: epsilon at most {epsilon:.3} at delta {} after {rounds} rounds",
+        settings.delta
+    );
+    Some(SpentPrivacy {
+        epsilon: decimal(epsilon),
+        delta: settings.delta.to_string(),
+    })
 }
 
 /// Uploads a contribution. If an earlier pod of this job handed one in and was lost before its result, that one stands:

@@ -2,7 +2,10 @@
 
 use std::{num::NonZeroUsize, thread};
 
-use protocol::{architecture::Architecture, definition::Definition};
+use protocol::{
+    architecture::{Architecture, Resnet},
+    definition::Definition,
+};
 
 /// Work per batch that pays for one more thread: below it, threads wait for each other more than they compute, and on a
 /// busy machine a waiting thread is ruinous (libgomp spins).
@@ -26,8 +29,11 @@ pub fn for_training(definition: &Definition) -> usize {
 fn flops_per_record(architecture: &Architecture) -> u64 {
     let mut products = 0u64;
     let mut side = match architecture {
-        Architecture::Mlp(_) => 1,
+        Architecture::Mlp(_) | Architecture::Logistic(_) => 1,
         Architecture::Cnn(cnn) => u64::from(cnn.height) * u64::from(cnn.width),
+        Architecture::Resnet(resnet) => return residual(resnet),
+        // What a module does with its tensors is its own business: it gets what there is.
+        Architecture::Torchscript(_) => return u64::MAX,
     };
     for tensor in architecture.tensors() {
         let elements = tensor.elements().unwrap_or(usize::MAX) as u64;
@@ -40,6 +46,17 @@ fn flops_per_record(architecture: &Architecture) -> u64 {
         }
     }
     products.saturating_mul(6)
+}
+
+/// A block's weights are used once per pixel of what it gives.
+fn residual(resnet: &Resnet) -> u64 {
+    let pixels = |stage: usize| u64::from(resnet.height >> stage) * u64::from(resnet.width >> stage);
+    let stem = 9 * u64::from(resnet.channels) * resnet.filters.first().map_or(0, |&f| u64::from(f)) * pixels(0);
+    let blocks = resnet.blocks().into_iter().map(|block| {
+        let (inputs, filters) = (u64::from(block.inputs), u64::from(block.filters));
+        (9 * inputs * filters + 9 * filters * filters).saturating_mul(pixels(block.stage))
+    });
+    blocks.fold(stem, u64::saturating_add).saturating_mul(6)
 }
 
 #[cfg(test)]

@@ -419,3 +419,44 @@ fn a_poisoner_among_honest_proposers_loses_its_bit_and_honest_ones_never_do() {
         start = result.aggregate;
     }
 }
+
+#[test]
+fn a_residual_network_in_either_precision_learns() {
+    let resnet = r#"{"resnet":{"channels":1,"height":8,"width":8,"filters":[8,16],"blocks":1,"groups":4,"outputs":4}}"#;
+    for precision in ["", r#","precision":"bf16""#] {
+        let json = definition(resnet, 4).replace(r#""epochs":4"#, &format!(r#""epochs":4{precision}"#));
+        let site = Site::new(
+            protocol::definition::Definition::parse(json.as_bytes())
+                .unwrap()
+                .canonical()
+                .to_owned(),
+        );
+        site.write_data(1, 300, |l| l);
+        let result = train(&site, 1, 0, site.genesis());
+        assert!(number(&result.test_metric) > 0.85, "{precision}: {result:?}");
+    }
+}
+
+#[test]
+fn threads_follow_what_the_process_may_use_and_not_the_machines_cores() {
+    // Work enough for many threads: 6 * 256 * 256 operations for each of 4096 records.
+    let json = definition(&MLP.replace("[16]", "[256,256]"), 1).replace(r#""batchSize":16"#, r#""batchSize":4096"#);
+    let site = Site::new(json);
+    site.write_data(1, 50, |l| l);
+    let input = site.input(Step::Check, 1, 0, ModelHash::ZERO, vec![]);
+    let plain = site.command(Step::Check, &serde_json::to_value(&input).unwrap());
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let allowed = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Cpus_allowed_list:"))
+        .unwrap();
+    let first = allowed.trim().split([',', '-']).next().unwrap();
+    let output = Command::new("taskset")
+        .args(["-c", first])
+        .arg(plain.get_program())
+        .args(plain.get_args())
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("device: cpu, 1 threads"), "{text}");
+}

@@ -25,6 +25,7 @@ pub(crate) fn checked() -> StepResult {
         test_samples: 200,
         classes: 10,
         device: "cpu".to_owned(),
+        data: None,
     })
 }
 
@@ -37,6 +38,7 @@ pub(crate) fn trained() -> StepResult {
         test_metric: "0.8".to_owned(),
         seconds: "3".to_owned(),
         stopped_early: false,
+        privacy: None,
     })
 }
 

@@ -140,6 +140,7 @@ impl Site {
                     test_samples: 20,
                     classes: 10,
                     device: "cpu".into(),
+                    data: None,
                 }),
                 Step::Train => StepResult::Train(TrainResult {
                     model: ModelHash(identity.hash()),
@@ -149,6 +150,7 @@ impl Site {
                     test_metric: "0.5".into(),
                     seconds: "1".into(),
                     stopped_early: false,
+                    privacy: None,
                 }),
                 Step::Vote => {
                     let seats = identity

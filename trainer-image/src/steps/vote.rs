@@ -124,12 +124,18 @@ fn judge(job: &Job, start: &Path, aggregate: Option<&Path>) -> Result<(Score, (S
     let start = job.load(start)?;
     let stop = job.input.finish_by();
     let Some(aggregate) = aggregate else {
-        let scores = evaluate(&[&start], &job.examples, &job.data.test, stop)?;
+        let scores = evaluate(&[&start], &job.examples, &job.data.test, &job.definition, stop)?;
         let metric = decimal(scores[0].metric(evaluation.metric));
         return Ok((Score::Against, (metric.clone(), metric)));
     };
     let aggregate = job.load(aggregate)?;
-    let scores = evaluate(&[&start, &aggregate], &job.examples, &job.data.test, stop)?;
+    let scores = evaluate(
+        &[&start, &aggregate],
+        &job.examples,
+        &job.data.test,
+        &job.definition,
+        stop,
+    )?;
     if scores[0].records < job.data.test.len() {
         println!(
             "vote: time is up; compared on {} of {} test records",

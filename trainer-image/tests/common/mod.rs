@@ -1,5 +1,7 @@
 //! A small task in a folder: synthetic images, an input document, and the binary run on them.
 
+#![allow(dead_code, reason = "every file of tests uses another part of it")]
+
 use std::{
     fs,
     path::{Path, PathBuf},

@@ -23,7 +23,7 @@ use super::{
     ledger::{Evidence, Ledger},
     pokes,
     problem::Problem,
-    running,
+    results, running,
     validate::{ValidatedClient, validate},
 };
 use crate::{
@@ -313,6 +313,7 @@ fn passed_check(observed: &Observed) -> Option<JobView> {
                 test_samples: preflight.test_samples,
                 classes: preflight.classes,
                 device: preflight.device.clone(),
+                data: preflight.data.as_ref().map(results::data_report),
             }),
         })),
     })

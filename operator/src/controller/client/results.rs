@@ -1,7 +1,10 @@
 //! What Jobs came to, as the status shows it.
 
-use crds::flclient::{LastTraining, LastVote, PreflightStatus};
-use protocol::{client::JobState, job::StepResult};
+use crds::flclient::{ClassRecords, DataSummary, LastTraining, LastVote, PreflightStatus, SpentPrivacy};
+use protocol::{
+    client::JobState,
+    job::{ClassCount, DataReport, StepResult},
+};
 
 use super::{
     jobs::state::ObservedJob,
@@ -28,7 +31,45 @@ pub(super) fn preflight(observed: &Observed) -> Option<PreflightStatus> {
         test_samples: check.test_samples,
         classes: check.classes,
         device: check.device.clone(),
+        data: check.data.as_ref().map(data_summary),
     })
+}
+
+fn data_summary(report: &DataReport) -> DataSummary {
+    DataSummary {
+        files: report.files,
+        records: report.records,
+        rejected: report.rejected,
+        rejections: report.rejections.clone(),
+        classes: report
+            .classes
+            .iter()
+            .map(|class| ClassRecords {
+                name: class.name.clone(),
+                train: class.train,
+                test: class.test,
+            })
+            .collect(),
+    }
+}
+
+/// The same back, for a check whose Job is gone.
+pub(super) fn data_report(summary: &DataSummary) -> DataReport {
+    DataReport {
+        files: summary.files,
+        records: summary.records,
+        rejected: summary.rejected,
+        rejections: summary.rejections.clone(),
+        classes: summary
+            .classes
+            .iter()
+            .map(|class| ClassCount {
+                name: class.name.clone(),
+                train: class.train,
+                test: class.test,
+            })
+            .collect(),
+    }
 }
 
 /// The vote computed in the running round.
@@ -60,6 +101,10 @@ pub(super) fn last_training(jobs: &[ObservedJob]) -> Option<LastTraining> {
                 test_metric: train.test_metric.clone(),
                 seconds: train.seconds.clone(),
                 stopped_early: train.stopped_early,
+                privacy: train.privacy.as_ref().map(|spent| SpentPrivacy {
+                    epsilon: spent.epsilon.clone(),
+                    delta: spent.delta.clone(),
+                }),
             }),
             StepResult::Check(_) | StepResult::Vote(_) => None,
         },

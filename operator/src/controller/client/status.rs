@@ -170,10 +170,16 @@ fn check(set: &mut Setter<'_>, observed: &Observed, step: ClientStep) {
     if let Some(JobState::Succeeded(result)) = view.map(|view| &view.state)
         && let StepResult::Check(check) = &result.outcome
     {
-        let message = format!(
+        let mut message = format!(
             "{} samples to train on, {} to test on, {} classes, on {}",
             check.train_samples, check.test_samples, check.classes, check.device
         );
+        if let Some(data) = check.data.as_ref().filter(|data| data.rejected > 0) {
+            message += &format!("; {} of {} records were rejected", data.rejected, data.records);
+            if let Some(first) = data.rejections.first() {
+                message += &format!(", the first: {first}");
+            }
+        }
         return set.put(types::PREFLIGHT, true, reason::SUCCEEDED, &message);
     }
     let before = conditions::find(set.conditions, types::PREFLIGHT);

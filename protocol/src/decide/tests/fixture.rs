@@ -234,6 +234,7 @@ impl Scene {
             test_metric: "0.5".into(),
             seconds: "1".into(),
             stopped_early: false,
+            privacy: None,
         };
         self.succeeded(Step::Train, StepResult::Train(result));
     }
@@ -260,6 +261,7 @@ pub(super) fn check_result() -> CheckResult {
         test_samples: 9,
         classes: 10,
         device: "cpu".into(),
+        data: None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a Job's token lets it do at the gateway.
 
 use protocol::{
+    architecture::TorchScript,
     job::{JobIdentity, Step},
     snapshot::{RoundState, TaskSnapshot},
     types::{Address, ModelHash, Timestamp},
@@ -70,6 +71,16 @@ pub(crate) fn claims(
     }
 }
 
+/// A TorchScript file is an object of the store like a model; the task's creator serves it. It may be larger than what
+/// is trained of it.
+pub(crate) fn allow_module(claims: &mut JobClaims, script: &TorchScript, creator: Address) {
+    claims.reads.push(ReadGrant {
+        hash: script.module,
+        holders: vec![creator],
+    });
+    claims.max_bytes = claims.max_bytes.max(script.module_bytes);
+}
+
 /// A token ends with the window its Job works for.
 pub(crate) fn expiry(round: &RoundState, step: Step, finish_by: Timestamp) -> Timestamp {
     let window = match step {
@@ -78,4 +89,43 @@ pub(crate) fn expiry(round: &RoundState, step: Step, finish_by: Timestamp) -> Ti
         Step::Vote => round.commit_deadline,
     };
     window.unwrap_or(finish_by).max(finish_by).saturating_add(GRACE_SECONDS)
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::types::B256;
+
+    use super::*;
+
+    #[test]
+    fn a_module_is_read_from_the_creator_and_may_be_larger_than_a_model() {
+        let mut claims = JobClaims {
+            v: TOKEN_VERSION,
+            job: "team/a".into(),
+            chain: 1,
+            task: Address::ZERO,
+            participant: Address::ZERO,
+            reads: Vec::new(),
+            write_model: false,
+            publish: false,
+            max_bytes: 10,
+            exp: Timestamp(1),
+        };
+        let script = TorchScript {
+            module: ModelHash(B256::repeat_byte(7)),
+            module_bytes: 1000,
+            initial_model: ModelHash::ZERO,
+            input_shape: vec![4],
+            outputs: 2,
+            tensors: Vec::new(),
+        };
+        let creator = Address::repeat_byte(3);
+        allow_module(&mut claims, &script, creator);
+        assert_eq!(claims.reads.len(), 1);
+        assert_eq!(
+            (claims.reads[0].hash, &claims.reads[0].holders[..]),
+            (script.module, &[creator][..])
+        );
+        assert_eq!(claims.max_bytes, 1000);
+    }
 }

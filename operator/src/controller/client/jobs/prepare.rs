@@ -2,6 +2,7 @@
 
 use protocol::{
     action::JobRequest,
+    architecture::Architecture,
     job::{DATA_DIRECTORY, DOCUMENT_VERSION, JobInput, Step},
     types::{Address, Round},
 };
@@ -53,7 +54,10 @@ pub(in crate::controller::client) async fn prepare(
         identity.job_name(&observed.client.key.name),
     );
     let expires = claims::expiry(&snapshot.round, identity.step, request.finish_by);
-    let grants = claims::claims(&name, &identity, start_holders, definition.max_model_bytes, expires);
+    let mut grants = claims::claims(&name, &identity, start_holders, definition.max_model_bytes, expires);
+    if let Architecture::Torchscript(script) = &definition.architecture {
+        claims::allow_module(&mut grants, script, snapshot.state.creator);
+    }
     let token = ctx
         .store
         .job_token(&grants)
