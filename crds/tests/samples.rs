@@ -33,6 +33,8 @@ fn every_sample_is_read_without_losing_a_field() {
         "devnet/task.yaml",
         "devnet/task-paper.yaml",
         "devnet/clients.yaml",
+        "table/task.yaml",
+        "table/clients.yaml",
         "client-gpu.yaml",
         "task-join.yaml",
         "chain-base.yaml",
@@ -61,12 +63,16 @@ fn every_sample_is_read_without_losing_a_field() {
         );
         seen += 1;
     }
-    assert_eq!(seen, 9);
+    assert_eq!(seen, 14);
 }
 
 #[test]
 fn the_profiles_have_the_numbers_of_the_specification() {
-    for (file, slashed) in [("devnet/task.yaml", "0.05"), ("devnet/task-paper.yaml", "0.125")] {
+    for (file, slashed) in [
+        ("devnet/task.yaml", "0.05"),
+        ("devnet/task-paper.yaml", "0.125"),
+        ("table/task.yaml", "0.05"),
+    ] {
         let task = only::<FLTask>(file, "FLTask").remove(0);
         let create = task.spec.create.expect("created");
         let p = create.parameters.parameters(DefinitionHash::ZERO, ModelHash::ZERO);
@@ -83,12 +89,14 @@ fn the_profiles_have_the_numbers_of_the_specification() {
 
 #[test]
 fn the_samples_clients_can_enter_the_samples_task() {
-    let task = only::<FLTask>("devnet/task.yaml", "FLTask").remove(0);
-    let parameters = task.spec.create.expect("created").parameters;
-    let clients = only::<FLClient>("devnet/clients.yaml", "FLClient");
-    assert!(clients.len() >= usize::from(parameters.min_number_of_participants));
-    for client in clients {
-        assert!(client.spec.stake >= parameters.entry_stake);
-        assert_eq!(client.spec.task_ref.name, task.metadata.name.clone().expect("named"));
+    for folder in ["devnet", "table"] {
+        let task = only::<FLTask>(&format!("{folder}/task.yaml"), "FLTask").remove(0);
+        let parameters = task.spec.create.expect("created").parameters;
+        let clients = only::<FLClient>(&format!("{folder}/clients.yaml"), "FLClient");
+        assert!(clients.len() >= usize::from(parameters.min_number_of_participants));
+        for client in clients {
+            assert!(client.spec.stake >= parameters.entry_stake);
+            assert_eq!(client.spec.task_ref.name, task.metadata.name.clone().expect("named"));
+        }
     }
 }
