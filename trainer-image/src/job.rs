@@ -4,10 +4,17 @@ use std::{
     fs::File,
     io::{BufWriter, Write},
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
-use protocol::{architecture::Architecture, definition::Definition, genesis, job::JobIdentity, types::ModelHash};
+use protocol::{
+    architecture::Architecture,
+    definition::Definition,
+    genesis,
+    job::{JobIdentity, Stage},
+    types::ModelHash,
+};
 use tch::Device;
 use tempfile::TempDir;
 
@@ -19,6 +26,7 @@ use crate::{
     gateway::{Gateway, GatewayError, retry},
     input::Input,
     network::{ModuleError, Network},
+    reporter::Reporter,
     threads,
 };
 
@@ -27,9 +35,10 @@ pub struct Job {
     pub input: Input,
     pub definition: Definition,
     pub device: Device,
-    pub gateway: Box<dyn Gateway>,
+    pub gateway: Arc<dyn Gateway>,
     pub data: Dataset,
     pub examples: Examples,
+    pub reporter: Reporter,
     /// The file of an architecture that has one.
     module: Option<PathBuf>,
     scratch: TempDir,
@@ -49,7 +58,7 @@ impl Job {
     pub fn prepare(
         input: Input,
         definition: Definition,
-        gateway: Box<dyn Gateway>,
+        gateway: Arc<dyn Gateway>,
         scratch: &Path,
     ) -> Result<Self, Failure> {
         let threads = threads::for_training(&definition);
@@ -62,6 +71,8 @@ impl Job {
                 path: scratch.to_owned(),
                 error,
             })?;
+        let reporter = Reporter::start(gateway.clone());
+        reporter.stage(Stage::Reading);
         let document = &input.document;
         let data = Dataset::read(
             Path::new(&document.data_directory),
@@ -79,6 +90,7 @@ impl Job {
             gateway,
             data,
             examples,
+            reporter,
             module: None,
             scratch,
         };
@@ -90,6 +102,7 @@ impl Job {
         let Architecture::Torchscript(script) = &self.definition.architecture else {
             return Ok(None);
         };
+        self.reporter.stage(Stage::Fetching);
         let path = self.scratch.path().join("module");
         let until = self.input.finish_by();
         retry(until, "module", || {
@@ -158,6 +171,7 @@ impl Job {
                 Err(Failure::Genesis { expected, derived })
             };
         }
+        self.reporter.stage(Stage::Fetching);
         let path = self.scratch.path().join("start");
         let until = self.input.finish_by();
         retry(until, "start model", || {
@@ -179,6 +193,7 @@ impl Job {
 
     /// Hands the step's model in.
     pub fn upload(&self, hash: ModelHash, path: &Path) -> Result<(), GatewayError> {
+        self.reporter.stage(Stage::HandingIn);
         retry(self.input.hand_in_by(), "upload", || self.gateway.put_model(hash, path))?;
         println!("model {hash} handed in");
         Ok(())

@@ -18,6 +18,7 @@ pub mod network;
 pub mod optimizer;
 pub mod privacy;
 pub mod report;
+pub mod reporter;
 pub mod schedule;
 pub mod shuffle;
 pub mod steps;

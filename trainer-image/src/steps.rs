@@ -6,7 +6,7 @@ use std::{
 };
 
 use protocol::{
-    job::{CheckResult, SpentPrivacy, StepResult, TrainResult},
+    job::{CheckResult, SpentPrivacy, Stage, StepResult, TrainResult},
     model::Metadata,
     types::{ModelHash, Round},
 };
@@ -21,7 +21,7 @@ use crate::{
     loss,
     optimizer::Optimizer,
     privacy, schedule,
-    training::{self, Seat},
+    training::{self, Seat, Terms},
 };
 
 mod fetch;
@@ -84,13 +84,17 @@ pub fn train(job: &Job) -> Result<StepResult, Failure> {
         &job.examples,
         &job.data.train,
         &job.definition,
-        seat,
-        job.device,
-        finish_by,
+        Terms {
+            seat,
+            device: job.device,
+            finish_by,
+            reporter: &job.reporter,
+        },
     )?;
     let metadata = Metadata::contribution(identity.task, identity.round, identity.participant);
     let (path, model) = job.write("contribution", |out| network.save(&metadata, out))?;
     let model = hand_in(job, model, &path)?;
+    job.reporter.stage(Stage::Evaluating);
     let stop = finish_by.max(SystemTime::now() + LATE_EVALUATION);
     let scores = evaluate(&[&network], &job.examples, &job.data.test, &job.definition, stop)?;
     let scores = &scores[0];

@@ -1,15 +1,17 @@
 //! The training loop.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use protocol::{
     definition::{Definition, EarlyStop, Training},
-    types::{Address, Round},
+    job::{DOCUMENT_VERSION, JobProgress, Stage},
+    types::{Address, Round, Timestamp},
 };
 use tch::{Device, Reduction, TchError, Tensor};
 
 use crate::{
-    examples::Examples, failure::Failure, loss, network::Network, optimizer::Optimizer, schedule, shuffle::shuffle,
+    evaluate::decimal, examples::Examples, failure::Failure, loss, network::Network, optimizer::Optimizer,
+    reporter::Reporter, schedule, shuffle::shuffle,
 };
 
 mod private;
@@ -38,16 +40,27 @@ pub struct Trained {
     pub stopped_early: bool,
 }
 
-struct Progress {
+/// Under what terms one round's training runs.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms<'a> {
+    pub seat: Seat,
+    pub device: Device,
+    pub finish_by: SystemTime,
+    /// Hears how far it is.
+    pub reporter: &'a Reporter,
+}
+
+struct Progress<'a> {
     started: Instant,
     reported: Instant,
     seen: u64,
     total: u64,
     finish_by: SystemTime,
+    reporter: &'a Reporter,
 }
 
-impl Progress {
-    fn line(&mut self, at: &str, step: u64, loss: f64) {
+impl Progress<'_> {
+    fn line(&mut self, plan: &Plan, epoch: u32, step: u64, loss: f64) {
         self.reported = Instant::now();
         let rate = self.seen as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
         let needed = self.total.saturating_sub(self.seen) as f64 / rate.max(1e-9);
@@ -56,10 +69,22 @@ impl Progress {
             .duration_since(SystemTime::now())
             .unwrap_or_default()
             .as_secs_f64();
+        let left = needed.min(allowed);
         println!(
-            "train: epoch {at} step {step} loss {loss:.4} {rate:.0} records/s {:.0} s left",
-            needed.min(allowed)
+            "train: epoch {} step {step} loss {loss:.4} {rate:.0} records/s {left:.0} s left",
+            plan.place(epoch)
         );
+        let end = SystemTime::now() + Duration::from_secs_f64(left);
+        self.reporter.say(JobProgress {
+            version: DOCUMENT_VERSION,
+            stage: Stage::Training,
+            epoch: Some(epoch + 1),
+            epochs: plan.epochs,
+            steps: Some(step),
+            loss: Some(decimal(loss)),
+            records_per_second: Some(format!("{rate:.0}")),
+            expected_end: end.duration_since(UNIX_EPOCH).ok().map(|at| Timestamp(at.as_secs())),
+        });
     }
 }
 
@@ -134,12 +159,10 @@ pub fn train(
     examples: &Examples,
     records: &[i64],
     definition: &Definition,
-    seat: Seat,
-    device: Device,
-    finish_by: SystemTime,
+    terms: Terms<'_>,
 ) -> Result<Trained, Failure> {
     network.set_training(true)?;
-    let trained = run(network, examples, records, definition, seat, device, finish_by);
+    let trained = run(network, examples, records, definition, terms);
     network.set_training(false)?;
     trained
 }
@@ -149,10 +172,14 @@ fn run(
     examples: &Examples,
     records: &[i64],
     definition: &Definition,
-    seat: Seat,
-    device: Device,
-    finish_by: SystemTime,
+    terms: Terms<'_>,
 ) -> Result<Trained, Failure> {
+    let Terms {
+        seat,
+        device,
+        finish_by,
+        reporter,
+    } = terms;
     let settings = &definition.training;
     let mut optimizer = Optimizer::new(settings, network, device)?;
     let plan = Plan::new(settings, records.len());
@@ -167,6 +194,7 @@ fn run(
             None => plan.steps * batch.min(records.len() as i64) as u64,
         },
         finish_by,
+        reporter,
     };
     let mut trained = Trained {
         epochs: 0,
@@ -218,12 +246,12 @@ fn run(
                 println!("train: first step done, loss {:.4}", mean.value()?);
             }
             if progress.reported.elapsed() >= REPORT_EVERY {
-                progress.line(&plan.place(epoch), trained.steps, mean.value()?);
+                progress.line(&plan, epoch, trained.steps, mean.value()?);
             }
         }
         trained.epochs += 1;
         trained.loss = mean.value()?;
-        progress.line(&plan.place(epoch), trained.steps, trained.loss);
+        progress.line(&plan, epoch, trained.steps, trained.loss);
         if !network.is_finite()? {
             println!(
                 "train: values are not finite any more after epoch {}; going back to the last good ones",

@@ -1,5 +1,5 @@
 //! `file:///directory`: work by hand, without a gateway. Models are files named by their hash, the result is
-//! `result.json`.
+//! `result.json`, and how far the job is `progress.json`.
 
 use std::{
     fs::{self, File},
@@ -8,11 +8,12 @@ use std::{
     time::Duration,
 };
 
-use protocol::types::ModelHash;
+use protocol::{job::JobProgress, types::ModelHash};
 
 use super::{Earlier, Gateway, GatewayError, transfer};
 
 pub(super) const RESULT_FILE: &str = "result.json";
+const PROGRESS_FILE: &str = "progress.json";
 
 pub(super) struct Directory {
     root: PathBuf,
@@ -64,6 +65,10 @@ impl Gateway for Directory {
 
     fn put_model(&self, hash: ModelHash, path: &Path) -> Result<(), GatewayError> {
         self.place(&hash.to_string(), |part| fs::copy(path, part).map(drop))
+    }
+
+    fn put_progress(&self, word: &JobProgress) -> Result<(), GatewayError> {
+        self.place(PROGRESS_FILE, |part| Ok(fs::write(part, serde_json::to_vec(word)?)?))
     }
 
     fn put_result(&self, line: &str) -> Result<(), GatewayError> {

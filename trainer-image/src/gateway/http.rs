@@ -2,7 +2,7 @@
 
 use std::{fs::File, path::Path, time::Duration};
 
-use protocol::types::ModelHash;
+use protocol::{job::JobProgress, types::ModelHash};
 use ureq::{
     Agent, Body,
     http::{Response, StatusCode, header},
@@ -14,6 +14,8 @@ use super::{Earlier, Gateway, GatewayError, transfer};
 const CONNECT: Duration = Duration::from_secs(5);
 /// For requests without a model in them.
 const SHORT: Duration = Duration::from_secs(15);
+/// For what nothing depends on.
+const PROGRESS: Duration = Duration::from_secs(3);
 /// Longest silence in the middle of a transfer.
 const STALL: Duration = Duration::from_secs(20);
 /// For the gateway to store a model once it has all of it.
@@ -181,6 +183,20 @@ impl Gateway for Http {
             .timeout_recv_response(Some(KEEPING))
             .build()
             .send(file)
+            .map_err(network)?;
+        accepted(response).map(drop)
+    }
+
+    fn put_progress(&self, word: &JobProgress) -> Result<(), GatewayError> {
+        let response = self
+            .agent
+            .put(format!("{}/v1/progress", self.base))
+            .header(header::AUTHORIZATION, &self.authorization)
+            .header(header::CONTENT_TYPE, "application/json")
+            .config()
+            .timeout_global(Some(PROGRESS))
+            .build()
+            .send(serde_json::to_vec(word).map_err(network)?)
             .map_err(network)?;
         accepted(response).map(drop)
     }

@@ -7,11 +7,12 @@ mod transfer;
 use std::{
     io,
     path::{Path, PathBuf},
+    sync::Arc,
     thread,
     time::{Duration, SystemTime},
 };
 
-use protocol::types::ModelHash;
+use protocol::{job::JobProgress, types::ModelHash};
 
 use crate::input::Input;
 
@@ -87,14 +88,17 @@ pub trait Gateway: Send + Sync {
 
     /// Hands in this job's result line.
     fn put_result(&self, line: &str) -> Result<(), GatewayError>;
+
+    /// Says how far the job is; nothing depends on it.
+    fn put_progress(&self, word: &JobProgress) -> Result<(), GatewayError>;
 }
 
 /// The gateway the input names.
-pub fn connect(input: &Input) -> Result<Box<dyn Gateway>, GatewayError> {
+pub fn connect(input: &Input) -> Result<Arc<dyn Gateway>, GatewayError> {
     let address = &input.document.gateway;
     match address.split_once("://") {
-        Some(("file", path)) if path.starts_with('/') => Ok(Box::new(directory::Directory::new(path.into()))),
-        Some(("http" | "https", _)) => Ok(Box::new(http::Http::new(
+        Some(("file", path)) if path.starts_with('/') => Ok(Arc::new(directory::Directory::new(path.into()))),
+        Some(("http" | "https", _)) => Ok(Arc::new(http::Http::new(
             address,
             input.token.as_deref(),
             input.ca.as_deref(),

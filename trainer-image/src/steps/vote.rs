@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use aggregation::{Contribution, ModelSource, Options, Refusal, Rule, aggregate};
 use protocol::{
-    job::{ExcludedSeat, StepResult, VoteResult},
+    job::{ExcludedSeat, Stage, StepResult, VoteResult},
     types::{ModelHash, Score},
     vote,
 };
@@ -36,6 +36,7 @@ pub fn vote(job: &Job) -> Result<StepResult, Failure> {
             _ => excluded.push((number, "no contribution".to_owned())),
         }
     }
+    job.reporter.stage(Stage::Aggregating);
     let (path, done) = combine(job, &start, &contributions)?;
     for (seat, refusal) in &done.excluded {
         excluded.push((*seat, explain(refusal)));
@@ -58,6 +59,7 @@ pub fn vote(job: &Job) -> Result<StepResult, Failure> {
             done.unused
         ),
     }
+    job.reporter.stage(Stage::Evaluating);
     let (score, metrics) = judge(job, &start, (done.mask.count() > 0).then_some(&*path))?;
     if done.mask.count() > 0 {
         job.upload(done.hash, &path)?;
