@@ -133,6 +133,7 @@ pub(super) async fn observe(object: &Arc<FLClient>, ctx: &Context) -> Result<Obs
             return held(Hold {
                 condition: Some(types::SIGNER_AVAILABLE),
                 without_key: error.is_lasting(),
+                stalled: error.is_lasting(),
                 ..Hold::new(error.reason(), error.to_string())
             });
         }

@@ -46,6 +46,10 @@ async fn a_missing_secret() {
     let next = world.reconcile().await.unwrap();
     assert!(next.is_some_and(|next| next.as_secs() <= 30));
     assert_eq!(held(&world, Some(types::SIGNER_AVAILABLE)), reason::SECRET_MISSING);
+    assert_eq!(
+        world.condition(types::STALLED, "True").unwrap().0,
+        reason::SECRET_MISSING
+    );
     world.cluster.put_secret(signing_secret("alpha-key", PRIVATE_KEY));
     recovers(&world).await;
 }
