@@ -5,7 +5,7 @@
 //!
 //! The probe reads every input with positioned reads of the same size from the same number of threads and adds the
 //! words up; it is taken before and after each rule, so that every rate has its own. Rates count input plus output bytes
-//! (the probe: input). Rules compute and hand over their result; `named file` also hashes and writes it, and `vote`
+//! (the probe: input); those per CPU second hold on a machine that others use too. Rules compute and hand over their result; `named file` also hashes and writes it, and `vote`
 //! validates everything first (SHA-256 and every value of every input), which is what a vote does.
 
 use std::{
@@ -132,6 +132,16 @@ fn probe(contributions: &[Contribution], threads: usize) -> u64 {
     })
 }
 
+/// Seconds that processors spent on this process, all its threads together, in the program and in the kernel.
+fn processor_seconds() -> f64 {
+    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // Behind the name, which may hold anything: state is the first field, user and system time are the 12th and 13th.
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+    let ticks: f64 = fields.skip(11).take(2).filter_map(|n| n.parse::<f64>().ok()).sum();
+    // Linux has shown times in hundredths of a second on every machine for twenty years.
+    ticks / 100.0
+}
+
 /// Peak resident memory in MiB since the last [`reset_peak`].
 fn peak() -> f64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -160,17 +170,19 @@ struct Bench {
 impl Bench {
     fn rates(&self, name: &str, threads: usize, options: &str, mut work: impl FnMut()) {
         let (mut rates, mut probes, mut ratios) = (vec![], vec![], vec![]);
-        let mut peaks = 0f64;
-        let probe = || {
-            let began = Instant::now();
+        let (mut peaks, mut worked, mut probed) = (0f64, 0.0, 0.0);
+        let mut probe = || {
+            let (began, spent) = (Instant::now(), processor_seconds());
             black_box(probe(&self.contributions, threads));
+            probed += processor_seconds() - spent;
             self.input as f64 / 1e9 / began.elapsed().as_secs_f64()
         };
         let mut before = probe();
         for _ in 0..self.repeats {
             reset_peak();
-            let began = Instant::now();
+            let (began, spent) = (Instant::now(), processor_seconds());
             work();
+            worked += processor_seconds() - spent;
             let rate = (self.input + self.output) as f64 / 1e9 / began.elapsed().as_secs_f64();
             peaks = peaks.max(peak());
             let after = probe();
@@ -184,9 +196,13 @@ impl Bench {
             (values[values.len() - 1], values[values.len() / 2])
         };
         let ((rate, usual), (read, usual_read), (_, ratio)) = (best(&mut rates), best(&mut probes), best(&mut ratios));
+        let per_second = |bytes: u64, times: u32, seconds: f64| bytes as f64 * f64::from(times) / 1e9 / seconds;
+        let cost = per_second(self.input + self.output, self.repeats, worked);
+        let read_cost = per_second(self.input, self.repeats + 1, probed);
         println!(
-            "{name:18} {options:9} {threads:7} | {rate:6.2} {usual:6.2} | {read:6.2} {usual_read:6.2} | {:5.2} {ratio:5.2} | {peaks:7.0}",
-            rate / read
+            "{name:16} {options:8} {threads:7} | {rate:6.2} {usual:6.2} | {read:6.2} {usual_read:6.2} | {:5.2} {ratio:5.2} | {cost:6.2} {read_cost:6.2} {:5.2} | {peaks:5.0}",
+            rate / read,
+            cost / read_cost
         );
     }
 
@@ -206,10 +222,11 @@ impl Bench {
         for vectors in Vectors::available() {
             let options = Options { vectors, ..options };
             let rules = self.rules();
-            let known = rules.iter().take(if vectors == widest && !settings.short {
-                rules.len()
-            } else {
-                1
+            // Narrower registers: what they cost a mean and a sort.
+            let known = rules.iter().take(match (settings.short, vectors == widest) {
+                (true, _) => 1,
+                (false, true) => rules.len(),
+                (false, false) => 2,
             });
             for aggregation in known {
                 let rule = Rule {
@@ -320,10 +337,15 @@ fn main() {
         load.trim()
     );
     println!(
-        "GB/s, best and median of {}; peak resident memory in MiB",
+        "best and median of {}; read: the probe; CPU-s: of all threads; peak: resident memory",
         settings.repeats
     );
-    println!("rule               registers threads |          rate |    read probe |  best   med |    peak");
+    println!(
+        "                                  |     GB/s      |   read GB/s   |  rate/read  |    GB/CPU-s, read     |  peak"
+    );
+    println!(
+        "rule             registers threads |  best    med |   best    med |  best   med |  rule   read ratio    |   MiB"
+    );
     for threads in &settings.threads {
         bench.run(&settings, *threads);
     }

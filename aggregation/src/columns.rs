@@ -28,8 +28,9 @@ pub(crate) struct Blocks {
 
 impl Blocks {
     pub(crate) fn new(inputs: usize, tile: usize) -> Self {
-        // Room for a strip of the largest element.
-        let stride = tile.next_multiple_of(4 * STRIP);
+        // Room for a strip of the largest element; and one more, so that strips of the same number do not all fall into
+        // the same few lines of the first-level cache, as they do at distances that are powers of two.
+        let stride = tile.next_multiple_of(4 * STRIP) + 4 * STRIP;
         Self {
             bytes: vec![0; inputs * stride],
             stride,
