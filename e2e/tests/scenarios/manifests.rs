@@ -112,6 +112,8 @@ async fn good_manifests_are_taken() {
         "devnet/task.yaml",
         "devnet/task-paper.yaml",
         "devnet/clients.yaml",
+        "table/task.yaml",
+        "table/clients.yaml",
         "client-gpu.yaml",
         "task-join.yaml",
         "chain-base.yaml",
@@ -257,7 +259,7 @@ async fn bad_manifests_are_refused_in_words_that_help() {
             "must be relative",
         ),
         (
-            with(client_object(), "/spec/data/format", json!("csv")),
+            with(client_object(), "/spec/data/format", json!("xlsx")),
             "spec.data.format",
         ),
         (
