@@ -94,6 +94,11 @@ pub(crate) fn write_string(s: &str, out: &mut String) {
         '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f',
     ];
     out.push('"');
+    if s.bytes().all(|b| b >= b' ' && b != b'"' && b != b'\\') {
+        out.push_str(s);
+        out.push('"');
+        return;
+    }
     for c in s.chars() {
         match c {
             '"' => out.push_str("\\\""),

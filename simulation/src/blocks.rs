@@ -1,4 +1,4 @@
-//! What happens with every block: weather, reorgs, mining, and what can be checked of a block.
+//! What happens with every block: weather, mining, and what can be checked of a block.
 
 use std::sync::Arc;
 
@@ -10,15 +10,14 @@ use protocol::{
 use crate::{
     api,
     chain::{Block, GWEI, Mined},
+    checks, deletion,
     faults::{Fault, Reached},
-    others,
+    foreign, others,
     plan::{BLOCK, COIN},
-    process,
+    process, reorgs,
     trace::short,
     world::{State, World},
 };
-
-const REORGS: [u64; 14] = [1, 1, 1, 2, 2, 3, 4, 6, 8, 12, 20, 32, 48, 64];
 
 /// One block's worth of time has passed.
 pub(crate) fn next(world: &Arc<World>) {
@@ -26,14 +25,18 @@ pub(crate) fn next(world: &Arc<World>) {
     let state = &mut *guard;
     let now = world.now();
     weather(world, state, now);
-    if world.strikes(state, Fault::Reorg) {
-        reorg(world, state, now);
+    if let Some(depth) = reorgs::depth(world, state) {
+        reorgs::strike(world, state, depth, now);
     } else {
         let mut random = state.random.fork();
         let block = state.chain.mine(now / 1000, |_| random.below(20) > 0);
         after(world, state, &block, now);
+        reorgs::aim(world, state, &block);
     }
+    checks::look_for_openings(world, state, now);
     others::act(world, state);
+    foreign::act(world, state, now);
+    deletion::act(world, state, now);
 }
 
 /// Trouble that lasts for a while.
@@ -185,7 +188,10 @@ fn lose_entry(state: &mut State, now: u64) {
 
 fn suspend(world: &World, state: &mut State, now: u64) {
     let key = operator::cluster::Key::new(api::NAMESPACE, api::TASK_NAME);
-    let suspended = state.api.objects.tasks[&key].spec.suspend;
+    let Some(task) = state.api.objects.tasks.get(&key) else {
+        return;
+    };
+    let suspended = task.spec.suspend;
     let change = if suspended {
         world.calm() || state.random.chance(100)
     } else {
@@ -203,82 +209,8 @@ fn suspend(world: &World, state: &mut State, now: u64) {
     }
 }
 
-fn reorg(world: &Arc<World>, state: &mut State, now: u64) {
-    let length = state.chain.canonical.len() as u64 - 1;
-    let depth = (*state.random.pick(&REORGS)).min(length);
-    if depth == 0 {
-        return;
-    }
-    *state.coverage.reorg_depths.entry(depth).or_default() += 1;
-    state.disturb(now, now + 15_000);
-    let before = state.chain.tip().clone();
-    let mut random = state.random.fork();
-    let forget = world.plan.rate(Fault::PoolForgets, now);
-    let mut forgotten = 0;
-    let orphans = state.chain.unwind(depth, |_| {
-        let drop = random.chance(forget);
-        forgotten += u64::from(drop);
-        drop
-    });
-    for _ in 0..forgotten {
-        state.coverage.struck(Fault::PoolForgets);
-    }
-    let base = state.chain.tip().clone();
-    let blocks = depth + random.below(2);
-    state.trace.note(now, "reorg", depth, || {
-        format!("{depth} blocks back to {}, {blocks} new ones", base.number)
-    });
-    for k in 1..=blocks {
-        let span = (now / 1000).saturating_sub(base.time).max(blocks);
-        let time = (base.time + span * k / blocks).max(base.time + k);
-        let block = state.chain.mine(time, |_| random.below(10) < 7);
-        after(world, state, &block, now);
-    }
-    undone(world, state, &before, &base, &orphans);
-}
-
-/// What the reorg did to us.
-fn undone(world: &World, state: &mut State, before: &Arc<Block>, base: &Arc<Block>, orphans: &[Arc<Block>]) {
-    let tip = state.chain.tip().clone();
-    for (old, new) in before.state.rounds.iter().zip(&tip.state.rounds) {
-        if old.drawn_at.is_some() && new.drawn_at.is_some() && old.draw_digest != new.draw_digest {
-            state.reached(Reached::RolesRedrawn);
-        }
-        let voted = state
-            .committed
-            .keys()
-            .any(|(_, round, digest)| *round == old.number && *digest == old.round_digest);
-        if voted && old.round_digest != new.round_digest {
-            state.reached(Reached::InputsReplaced);
-        }
-    }
-    for old in &before.state.rounds {
-        let was_final = old.settled_at != 0
-            && old.settled_block > base.number
-            && before.number - old.settled_block >= u64::from(world.plan.depth);
-        // Nobody need have seen it open in between: see docs/decisions/0008.
-        if was_final {
-            state.taken_back.insert(old.number);
-        }
-    }
-    for mined in orphans.iter().flat_map(|b| &b.mined).filter(|m| m.tx.process.is_some()) {
-        let again = state.chain.inclusion(&tip, mined.tx.hash).is_some();
-        let waits = state.chain.pool.iter().any(|p| p.tx.hash == mined.tx.hash);
-        if again {
-            state.reached(Reached::OwnIncludedAgain);
-        } else if !waits {
-            state.reached(Reached::OwnDropped);
-        }
-        match mined.tx.call {
-            Transaction::CommitVote { .. } if !again => state.reached(Reached::CommitUndone),
-            Transaction::RevealVote { .. } if !again => state.reached(Reached::RevealUndone),
-            _ => {}
-        }
-    }
-}
-
 /// Looks at a new block.
-fn after(world: &World, state: &mut State, block: &Arc<Block>, now: u64) {
+pub(crate) fn after(world: &World, state: &mut State, block: &Arc<Block>, now: u64) {
     state.trace.note(now, "block", short(block.hash.as_slice()), || {
         let calls: Vec<String> = block
             .mined
@@ -303,6 +235,8 @@ fn after(world: &World, state: &mut State, block: &Arc<Block>, now: u64) {
     for mined in &block.mined {
         if mined.tx.process.is_some() {
             own(world, state, block, mined, now);
+        } else if world.is_client(mined.tx.from) {
+            state.reached(Reached::ForeignNonce);
         }
     }
     if block.state.total_tokens() != state.tokens {
@@ -355,10 +289,7 @@ fn own(world: &World, state: &mut State, block: &Arc<Block>, mined: &Mined, now:
         }
         Transaction::Stake { .. } => {
             let account = &block.state.accounts[&from];
-            // Two calls sent at nonces that an endpoint made up are both good once the gap below them is filled: see
-            // docs/decisions/0008.
-            let lied_to = world.plan.rates.of(Fault::RpcNonceHigh) > 0;
-            (!lied_to && account.left != crate::plan::STAKE).then_some("staked more than once")
+            (account.left != crate::plan::STAKE).then_some("staked more than once")
         }
         _ => None,
     };

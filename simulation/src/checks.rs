@@ -19,7 +19,7 @@ use operator::{
 };
 use protocol::{
     snapshot::TaskSnapshot,
-    types::{Outcome, Role, Round},
+    types::{Outcome, Phase, Role, Round},
 };
 
 use crate::{
@@ -80,7 +80,7 @@ fn duties(world: &World, state: &mut State, now: Millis) {
                     state.violation(now, text);
                 }
             }
-            revealed(world, state, client, round, seat, now);
+            revealed(state, client, round, seat, now);
         }
     }
 }
@@ -94,30 +94,27 @@ fn missed(round: &RoundModel, seat: &Seat) -> Option<&'static str> {
     }
 }
 
-/// A commitment on the canonical chain is revealed if, inside the window and once the commitments were confirmed or its
-/// last quarter had begun, some process was able to act for a while: alive, its endpoints and the API server reachable
-/// and current, funds there, and the price below the cap.
-fn revealed(world: &World, state: &mut State, client: &Participant, round: &RoundModel, seat: &Seat, now: Millis) {
-    let judged = seat.role == Role::Voter && seat.commitment.is_some() && round.finished_at != 0;
+/// A commitment on the canonical chain is revealed if, while the chain showed the window open and the commitments
+/// confirmed or its last quarter begun, some process was able to act for a while: alive, its endpoints and the API server
+/// reachable and current, funds there, and the price below the cap.
+fn revealed(state: &mut State, client: &Participant, round: &RoundModel, seat: &Seat, now: Millis) {
+    let ours = seat
+        .commitment
+        .is_some_and(|c| !state.foreign.committed(client.address, c));
+    let judged = seat.role == Role::Voter && ours && round.finished_at != 0;
     if !judged || round.outcome == Outcome::Void {
         return;
     }
-    let times = round.times(&world.plan.parameters, round.finished_at);
-    let commitments = round.seats.iter().filter(|s| s.commitment.is_some());
-    let last = commitments.map(|s| s.acted_block).max().unwrap_or_default();
-    let confirmed = state
-        .chain
-        .at(last + u64::from(world.plan.depth))
-        .map_or(u64::MAX, |block| block.time);
-    let quarter = times.reveal_deadline - u64::from(world.plan.parameters.reveal_window) / 4;
-    let from = times.reveal_open.max(confirmed.min(quarter));
-    let to = times.reveal_deadline.saturating_sub(2 * BLOCK);
-    let able = longest_calm(&state.disturbed, from * 1000, to * 1000) >= ABLE;
     if seat.vote.is_some() {
-        if able {
-            state.reached(Reached::RevealJudged);
-        }
-    } else if able {
+        state.reached(Reached::RevealJudged);
+        return;
+    }
+    let openings = state.openings.get(&(client.address, round.number));
+    let mut calm = openings
+        .into_iter()
+        .flatten()
+        .map(|(from, to)| longest_calm(&state.disturbed, *from, *to));
+    if calm.any(|calm| calm >= ABLE) {
         let text = format!(
             "{} committed in round {} and did not reveal, although it was able to",
             client.name, round.number
@@ -126,6 +123,46 @@ fn revealed(world: &World, state: &mut State, client: &Participant, round: &Roun
     } else {
         state.reached(Reached::RevealMissed);
     }
+}
+
+/// Keeps for how long the chain has shown that a commitment of ours can be revealed. A chain that a reorg took back
+/// counts as it was: nobody can act on what only the chain after it shows.
+pub(crate) fn look_for_openings(world: &World, state: &mut State, now: Millis) {
+    let tip = state.chain.tip().clone();
+    let round = tip.state.current();
+    for client in &world.clients {
+        let key = (client.address, round.number);
+        let Some(seat) = round.seat(client.address) else {
+            continue;
+        };
+        if seat.vote.is_some() {
+            // It acted in time. If that is undone, what counts is what can be done from then on.
+            state.openings.remove(&key);
+        }
+        if !can_reveal(world, state, round, seat) {
+            state.shown_open.remove(&key);
+            continue;
+        }
+        let openings = state.openings.entry(key).or_default();
+        match openings.last_mut() {
+            Some(opening) if state.shown_open.contains(&key) => opening.1 = now,
+            _ => openings.push((now, now)),
+        }
+        state.shown_open.insert(key);
+    }
+}
+
+fn can_reveal(world: &World, state: &State, round: &RoundModel, seat: &Seat) -> bool {
+    let tip = state.chain.tip();
+    if seat.commitment.is_none() || seat.vote.is_some() || tip.state.phase(tip.time) != Phase::Reveal {
+        return false;
+    }
+    let times = round.times(&world.plan.parameters, tip.time);
+    let commitments = round.seats.iter().filter(|s| s.commitment.is_some());
+    let last = commitments.map(|s| s.acted_block).max().unwrap_or_default();
+    let confirmed = last + u64::from(world.plan.depth) <= tip.number;
+    let quarter = times.reveal_deadline - u64::from(world.plan.parameters.reveal_window) / 4;
+    (confirmed || tip.time >= quarter) && tip.time + 2 * BLOCK <= times.reveal_deadline
 }
 
 /// The longest stretch of `[from, to)` that nothing disturbed.
@@ -147,7 +184,9 @@ fn clean(world: &World, state: &mut State, now: Millis) {
     let (mut found, mut left) = (Vec::new(), Vec::new());
     for (key, job) in &state.api.jobs {
         let conditions = job.status.as_ref().and_then(|s| s.conditions.as_ref());
-        if conditions.is_none_or(Vec::is_empty) {
+        // One that hangs although its result is known, from an earlier life of its client, ends by its own deadline.
+        let answered = state.gateway.results.contains_key(&key.to_string());
+        if conditions.is_none_or(Vec::is_empty) && !answered {
             found.push(format!("Job {} still runs", key.name));
         }
         if !state.api.secrets.contains_key(key) {

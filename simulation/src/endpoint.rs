@@ -3,34 +3,29 @@
 use std::sync::Arc;
 
 use alloy::{
-    consensus::{Transaction as _, TxEnvelope},
-    eips::eip2718::Decodable2718,
     primitives::{Address, B256, Bytes},
     sol_types::{SolCall, SolInterface, SolValue},
 };
 use async_trait::async_trait;
 use operator::chain::{
     bindings::{
-        FlockTask::{FlockTaskCalls as TaskCall, parametersCall, snapshotCall},
+        FlockTask::{parametersCall, snapshotCall},
         manager::FlockTaskManager as M,
-        token::FlockToken::FlockTokenCalls as TokenCall,
     },
     transport::{CallError, Transport},
 };
-use protocol::{
-    action::Transaction,
-    types::{Amount, Commitment, IncludedMask, ModelHash, Phase, Round, RoundDigest, Score},
-};
+use protocol::types::Phase;
 use serde_json::{Value, value::RawValue};
 
 use crate::{
-    chain::{Block, GAS, GWEI, Refusal, Tx},
+    chain::{Block, GAS, GWEI, Refusal},
     contract::{CHAIN_ID, IMPLEMENTATION, TASK, TOKEN},
     faults::{Fault, Reached},
     plan::{BLOCK, Bug},
     process::{Caller, Lost, has_code},
     sent,
     trace::short,
+    wire::{decode, read},
     world::State,
 };
 
@@ -206,6 +201,12 @@ impl Endpoint {
 
     fn view(&self, state: &mut State, params: &Value) -> Answer {
         let block = self.block_of(state, &params[1])?;
+        if params[0].get("to").is_none() {
+            // A contract that would be made: its code is its address, and that depends on the nonce the state has.
+            let from = address(&params[0]["from"]).ok_or_else(|| refused("invalid from"))?;
+            let nonce = block.state.accounts.get(&from).map_or(0, |a| a.nonce);
+            return Ok(quoted(from.create(nonce).into_word().as_slice()));
+        }
         let data: Bytes = params[0]["data"]
             .as_str()
             .and_then(|d| d.parse().ok())
@@ -280,12 +281,7 @@ impl Endpoint {
         } else {
             at_block
         };
-        let now = self.caller.world.now();
-        if let Some((lie, until)) = state.nodes[self.node].nonce_lie
-            && until > now
-        {
-            nonce = nonce.saturating_add_signed(lie);
-        }
+        nonce = nonce.saturating_add_signed(self.lie(state));
         let bug = self.caller.world.bug;
         let memory = &mut state.processes[self.caller.id].memory;
         if bug == Some(Bug::NonceCachedAcrossReorg) && !pending {
@@ -297,6 +293,13 @@ impl Endpoint {
             nonce = nonce.max(memory.nonces.get(&account).copied().unwrap_or_default());
         }
         Ok(format!("\"{nonce:#x}\""))
+    }
+
+    /// What this node adds to nonces at present.
+    fn lie(&self, state: &State) -> i64 {
+        let now = self.caller.world.now();
+        let lie = state.nodes[self.node].nonce_lie;
+        lie.filter(|(_, until)| *until > now).map_or(0, |(lie, _)| lie)
     }
 
     fn estimate(&self, state: &mut State, call: &Value) -> Answer {
@@ -386,80 +389,4 @@ impl Endpoint {
             mined.price
         )
     }
-}
-
-/// The transaction in the parameters of `eth_sendRawTransaction`.
-fn read(params: &Value) -> Option<Tx> {
-    let raw: Bytes = params[0].as_str()?.parse().ok()?;
-    let envelope = TxEnvelope::decode_2718(&mut raw.as_ref()).ok()?;
-    let from = envelope
-        .signature()
-        .recover_address_from_prehash(&envelope.signature_hash())
-        .ok()?;
-    let call = decode(envelope.to()?, envelope.input())?;
-    Some(Tx {
-        hash: *envelope.tx_hash(),
-        from,
-        nonce: envelope.nonce(),
-        call,
-        max_fee: envelope.max_fee_per_gas(),
-        tip: envelope.max_priority_fee_per_gas().unwrap_or_default(),
-        gas_limit: envelope.gas_limit(),
-        process: None,
-    })
-}
-
-/// Calldata as the protocol's transaction.
-fn decode(to: Address, data: &[u8]) -> Option<Transaction> {
-    let narrow = |round: alloy::primitives::U256| u32::try_from(round).ok().map(Round);
-    if to == TOKEN {
-        return match TokenCall::abi_decode(data).ok()? {
-            TokenCall::approve(call) => Some(Transaction::Approve {
-                token: TOKEN,
-                amount: Amount(call.value),
-            }),
-            _ => None,
-        };
-    }
-    if to != TASK {
-        return None;
-    }
-    Some(match TaskCall::abi_decode(data).ok()? {
-        TaskCall::stake(c) => Transaction::Stake {
-            amount: Amount(c.amount),
-        },
-        TaskCall::joinRound(c) => Transaction::JoinRound {
-            round: narrow(c.round)?,
-            sample_count: c.sampleCount,
-        },
-        TaskCall::contribute(c) => Transaction::Contribute {
-            round: narrow(c.round)?,
-            draw_digest: RoundDigest(c.drawDigest),
-            model: ModelHash(c.modelHash),
-        },
-        TaskCall::commitVote(c) => Transaction::CommitVote {
-            round: narrow(c.round)?,
-            round_digest: RoundDigest(c.roundDigest),
-            commitment: Commitment(c.commitment),
-        },
-        TaskCall::revealVote(c) => Transaction::RevealVote {
-            round: narrow(c.round)?,
-            hash: ModelHash(c.aggregateHash),
-            score: Score::try_from(c.score).ok()?,
-            mask: IncludedMask(u64::try_from(c.includedMask).ok()?),
-            salt: c.salt,
-        },
-        TaskCall::selectRoundParticipants(c) => Transaction::SelectRoundParticipants {
-            round: narrow(c.round)?,
-        },
-        TaskCall::finishRound(c) => Transaction::FinishRound {
-            round: narrow(c.round)?,
-        },
-        TaskCall::slash(c) => Transaction::Slash {
-            round: narrow(c.round)?,
-        },
-        TaskCall::terminate(_) => Transaction::Terminate,
-        TaskCall::claimRewards(_) => Transaction::ClaimRewards,
-        _ => return None,
-    })
 }

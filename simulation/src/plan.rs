@@ -60,6 +60,66 @@ impl Bug {
     ];
 }
 
+/// A call at which the first process to make it so often dies: chance alone hardly ever finds the rare ones.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Death {
+    pub(crate) call: &'static str,
+    pub(crate) nth: u64,
+    pub(crate) before: bool,
+}
+
+/// Every call of the operator, those made seldom more than once.
+const CALLS: [&str; 48] = [
+    "apply_client_status",
+    "apply_round",
+    "apply_task_status",
+    "create_job",
+    "create_secret",
+    "delete_job",
+    "delete_job",
+    "delete_job",
+    "delete_round",
+    "delete_round",
+    "delete_round",
+    "delete_round",
+    "delete_round",
+    "delete_round",
+    "delete_round",
+    "delete_round",
+    "delete_secret",
+    "delete_secret",
+    "delete_secret",
+    "eth_call",
+    "eth_chainId",
+    "eth_estimateGas",
+    "eth_estimateGas",
+    "eth_getBalance",
+    "eth_getBalance",
+    "eth_getBlockByNumber",
+    "eth_getCode",
+    "eth_getCode",
+    "eth_getLogs",
+    "eth_getTransactionCount",
+    "eth_getTransactionReceipt",
+    "eth_maxPriorityFeePerGas",
+    "eth_sendRawTransaction",
+    "eth_sendRawTransaction",
+    "eth_sendRawTransaction",
+    "jobs",
+    "pods",
+    "publish",
+    "publish",
+    "publish",
+    "publish_event",
+    "result",
+    "secret",
+    "set_client_finalizer",
+    "set_client_finalizer",
+    "set_client_finalizer",
+    "set_task_finalizer",
+    "set_task_finalizer",
+];
+
 /// Everything a run starts from.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
@@ -75,6 +135,7 @@ pub(crate) struct Plan {
     /// From then on nothing goes wrong.
     pub(crate) calm_at: Millis,
     pub(crate) rates: Rates,
+    pub(crate) death: Option<Death>,
     /// Chance of 1000 that a call takes a little while even if all is well.
     pub(crate) latency: u32,
     pub(crate) parameters: TaskParameters,
@@ -82,17 +143,25 @@ pub(crate) struct Plan {
 
 impl Plan {
     pub(crate) fn draw(random: &mut Random, definition: DefinitionHash) -> Self {
-        let clients = random.between(1, 2) as usize;
-        let others = random.between(4 - clients as u64, 5 - clients as u64) as usize;
+        // Small runs are over sooner, so that there are more of them.
+        let clients = *random.pick(&[1, 1, 2]);
+        let others = *random.pick(&[3, 4, 4, 5]) - clients;
         let rates = Rates::draw(random);
         let quiet = rates.active().is_empty();
+        let death = Death {
+            call: CALLS[random.below(CALLS.len() as u64) as usize],
+            nth: *random.pick(&[1, 1, 1, 1, 2, 3, 8]),
+            before: random.chance(500),
+        };
+        let death = random.chance(400).then_some(death);
         let participants = (clients + others) as u16;
-        let rounds = *random.pick(&[1, 1, 2, 2, 3]);
+        let rounds = *random.pick(&[1, 1, 1, 2, 2, 3]);
+        let shortest = *random.pick(&[80, 200, 200]);
         let windows = (
             random.between(20, 60) as u32,
             random.between(80, 140) as u32,
             random.between(120, 200) as u32,
-            random.between(200, 320) as u32,
+            random.between(shortest, 320) as u32,
         );
         let (join, propose, commit, reveal) = windows;
         Self {
@@ -105,6 +174,7 @@ impl Plan {
             calm_at: START * 1000 + if quiet { 0 } else { random.between(30_000, 450_000) },
             latency: *random.pick(&[0, 50, 200]),
             rates,
+            death,
             parameters: TaskParameters {
                 metadata: "{}".to_owned(),
                 definition_hash: definition,
@@ -145,7 +215,7 @@ impl Plan {
         let p = &self.parameters;
         format!(
             "{} clients, {} others, keeper {}, {} endpoints, {} confirmations, fee cap {:?}, {} rounds of {}+{}+{}+{} s, \
-             calm after {} s, faults of 1000: {}",
+             calm after {} s, death {:?}, faults of 1000: {}",
             self.clients,
             self.others,
             self.keeper,
@@ -158,6 +228,7 @@ impl Plan {
             p.commit_window,
             p.reveal_window,
             (self.calm_at - START * 1000) / 1000,
+            self.death.map(|death| (death.call, death.nth, death.before)),
             faults.join(", ")
         )
     }

@@ -22,12 +22,13 @@ use protocol::types::Timestamp;
 use tokio::sync::{Notify, mpsc};
 
 use crate::{
-    api::{CHAIN, Cached, Delivery, NAMESPACE, Port as ApiPort, Wakes},
+    api::{CHAIN, Cached, Delivery, NAMESPACE, Wakes},
     contract::{CHAIN_ID, IMPLEMENTATION, MANAGER, TASK},
     endpoint::{self, Endpoint},
     faults::Fault,
     gateway::Port as GatewayPort,
     plan::{BLOCK, Bug},
+    port::Port as ApiPort,
     ports,
     time::Millis,
     world::{Memory, Process, State, World},
@@ -112,9 +113,10 @@ impl Caller {
             }
         };
         let (before, after) = (delay(state), delay(state));
-        let fate = if world.strikes(state, Fault::CrashBefore) {
+        let planned = self.planned_death(state, name);
+        let fate = if planned == Some(true) || world.strikes(state, Fault::CrashBefore) {
             Fate::DieBefore
-        } else if world.strikes(state, Fault::CrashAfter) {
+        } else if planned == Some(false) || world.strikes(state, Fault::CrashAfter) {
             Fate::DieAfter
         } else if world.strikes(state, Fault::CallFails) {
             Fate::Fail
@@ -133,6 +135,24 @@ impl Caller {
                 .note(now, "fault", fate as u64, || format!("process {id}: {name}: {fate:?}"));
         }
         (fate, before, after)
+    }
+
+    /// Whether the process dies before or after this call because the plan says so.
+    fn planned_death(&self, state: &mut State, name: &'static str) -> Option<bool> {
+        let death = self.world.plan.death.filter(|death| death.call == name)?;
+        if self.world.calm() {
+            return None;
+        }
+        state.planned += 1;
+        (state.planned == death.nth).then(|| {
+            let fault = if death.before {
+                Fault::CrashBefore
+            } else {
+                Fault::CrashAfter
+            };
+            state.coverage.struck(fault);
+            death.before
+        })
     }
 
     fn die(&self, state: &mut State, name: &'static str, before: bool) {

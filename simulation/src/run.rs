@@ -6,25 +6,24 @@ use std::{
 };
 
 use alloy::primitives::keccak256;
-use crds::{FLClient, FLTask, names};
-use k8s_openapi::{ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::ResourceExt;
 use operator::{chain::SigningKey, cluster::Key};
 use protocol::{
     definition::Definition,
     types::{Address, DefinitionHash},
 };
-use serde_json::{Value, json};
 
 use crate::{
-    api::{ApiServer, CHAIN, NAMESPACE, TASK_NAME},
+    api::{ApiServer, NAMESPACE, TASK_NAME},
     blocks,
     chain::{Chain, FIRST},
     checks,
-    contract::{Account, TASK, TaskModel},
+    contract::{Account, TaskModel},
+    deletion::Deleted,
     faults::{Coverage, Reached},
+    foreign::Foreign,
     gateway::Gateway,
-    others,
+    manifests, others,
     plan::{Bug, COIN, Plan, STAKE, START},
     process,
     random::Random,
@@ -54,7 +53,6 @@ pub struct Report {
 /// What is the same in every run and takes time to make.
 struct Fixed {
     definition: DefinitionHash,
-    document: Value,
     clients: Vec<Participant>,
     keeper: Participant,
 }
@@ -62,11 +60,9 @@ struct Fixed {
 fn fixed() -> &'static Fixed {
     static FIXED: OnceLock<Fixed> = OnceLock::new();
     FIXED.get_or_init(|| {
-        let text = include_str!("../../protocol/src/definition/example.json");
-        let definition = Definition::parse(text.as_bytes()).expect("the example is a definition");
+        let definition = Definition::parse(manifests::DEFINITION.as_bytes()).expect("the example is a definition");
         Fixed {
             definition: definition.hash(),
-            document: serde_json::from_str(text).expect("the example is JSON"),
             clients: ["alpha", "beta"].map(participant).to_vec(),
             keeper: participant("keeper"),
         }
@@ -163,11 +159,25 @@ fn over(world: &World) -> bool {
         let account = tip.state.accounts.get(&p.address);
         account.is_none_or(|a| a.left + a.claimable == 0)
     };
-    let over = tip.state.ended && world.clients.iter().all(claimed);
+    let over = tip.state.ended && world.clients.iter().all(claimed) && all_there(world, &state);
     if over {
         state.reached(Reached::AllClaimed);
     }
     over
+}
+
+/// What somebody deleted was made again.
+fn all_there(world: &World, state: &State) -> bool {
+    let objects = &state.api.objects;
+    let clients = objects
+        .clients
+        .values()
+        .filter(|c| c.metadata.deletion_timestamp.is_none());
+    let tasks = objects
+        .tasks
+        .values()
+        .filter(|t| t.metadata.deletion_timestamp.is_none());
+    (clients.count(), tasks.count()) == (world.clients.len(), 1)
 }
 
 fn world(plan: Plan, bug: Option<Bug>, time: Arc<Time>, mut random: Random, keep_trace: bool) -> Arc<World> {
@@ -189,18 +199,18 @@ fn world(plan: Plan, bug: Option<Bug>, time: Arc<Time>, mut random: Random, keep
     let task = TaskModel::new(plan.parameters.clone(), accounts, FIRST, START);
     let tokens = task.total_tokens();
     let mut api = ApiServer::default();
-    let object = flclient_task(&plan, &fixed.document);
+    let object = manifests::task(&plan);
     api.objects
         .tasks
         .insert(Key::new(NAMESPACE, TASK_NAME), Arc::new(object));
     for client in &clients {
-        let object = flclient(&client.name);
+        let object = manifests::client(&client.name);
         api.objects
             .clients
             .insert(Key::new(NAMESPACE, object.name_any()), Arc::new(object));
     }
     for participant in clients.iter().chain([&fixed.keeper]) {
-        let secret = signing_secret(participant);
+        let secret = manifests::signing_secret(participant);
         api.secrets.insert(Key::new(NAMESPACE, secret.name_any()), secret);
     }
     let state = State {
@@ -208,12 +218,18 @@ fn world(plan: Plan, bug: Option<Bug>, time: Arc<Time>, mut random: Random, keep
         coverage: Coverage::new(),
         violations: Vec::new(),
         chain: Chain::new(task, START, random.next()),
+        aimed: None,
+        foreign: Foreign::default(),
+        deleted: Deleted::default(),
         nodes: vec![Node::default(); plan.endpoints],
         api,
         gateway: Gateway::default(),
         processes: Vec::new(),
         calls: 0,
+        planned: 0,
         disturbed: Vec::new(),
+        openings: BTreeMap::new(),
+        shown_open: BTreeSet::new(),
         no_funds_until: BTreeMap::new(),
         spike_until: 0,
         committed: BTreeMap::new(),
@@ -226,55 +242,4 @@ fn world(plan: Plan, bug: Option<Bug>, time: Arc<Time>, mut random: Random, keep
         random,
     };
     World::new(time, plan, bug, clients, fixed.keeper.clone(), state)
-}
-
-fn flclient_task(plan: &Plan, definition: &Value) -> FLTask {
-    let mut spec = json!({
-        "chainRef": { "name": CHAIN }, "contract": TASK, "definition": definition,
-    });
-    if plan.keeper {
-        spec["keeper"] = json!({ "enabled": true, "signer": { "secretRef": { "name": "keeper-key" } } });
-    }
-    object(json!({
-        "apiVersion": "fl-alliance.io/v1alpha1", "kind": "FLTask",
-        "metadata": { "name": TASK_NAME, "namespace": NAMESPACE, "uid": "t-1", "generation": 1 },
-        "spec": spec,
-    }))
-}
-
-fn flclient(name: &str) -> FLClient {
-    object(json!({
-        "apiVersion": "fl-alliance.io/v1alpha1", "kind": "FLClient",
-        "metadata": {
-            "name": name, "namespace": NAMESPACE, "uid": format!("c-{name}"), "generation": 1,
-            "creationTimestamp": "2026-01-01T00:00:00Z",
-        },
-        "spec": {
-            "taskRef": { "name": TASK_NAME },
-            "signer": { "secretRef": { "name": format!("{name}-key") } },
-            "stake": STAKE.to_string(),
-            "data": { "volume": { "pvc": { "claimName": "images" } }, "format": "idx" },
-            "trainer": { "image": "fl-alliance/trainer:dev" },
-        },
-    }))
-}
-
-fn object<T: serde::de::DeserializeOwned>(value: Value) -> T {
-    serde_json::from_value(value).expect("the manifest is valid")
-}
-
-fn signing_secret(participant: &Participant) -> Secret {
-    Secret {
-        metadata: ObjectMeta {
-            name: Some(format!("{}-key", participant.name)),
-            namespace: Some(NAMESPACE.to_owned()),
-            ..ObjectMeta::default()
-        },
-        type_: Some(names::SECRET_TYPE_SIGNING_KEY.to_owned()),
-        data: Some(BTreeMap::from([(
-            names::SIGNING_KEY_FIELD.to_owned(),
-            ByteString(participant.key.clone().into_bytes()),
-        )])),
-        ..Secret::default()
-    }
 }

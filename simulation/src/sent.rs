@@ -94,6 +94,8 @@ pub(crate) fn broadcast(caller: &Caller, state: &mut State, tx: &Tx) {
         .find(|p| p.tx.from == tx.from && p.tx.nonce == tx.nonce);
     if pending.is_some_and(|p| p.tx.process.is_some_and(|process| process != caller.id)) {
         state.reached(Reached::ForeignPending);
+    } else if pending.is_some_and(|p| p.tx.process.is_none()) {
+        state.reached(Reached::ForeignReplaced);
     }
     match &tx.call {
         Transaction::CommitVote {

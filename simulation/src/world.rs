@@ -11,7 +11,9 @@ use protocol::types::{Address, Commitment, ModelHash, RoundDigest};
 use crate::{
     api::ApiServer,
     chain::{Block, Chain},
+    deletion::Deleted,
     faults::{Coverage, Fault, Reached},
+    foreign::Foreign,
     gateway::Gateway,
     plan::{Bug, Plan},
     random::Random,
@@ -70,6 +72,13 @@ pub(crate) struct Node {
     pub(crate) nonce_lie: Option<(i64, Millis)>,
 }
 
+/// A reorg to come: once block `at` is there, back to before block `from`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Aim {
+    pub(crate) at: u64,
+    pub(crate) from: u64,
+}
+
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) random: Random,
@@ -77,13 +86,21 @@ pub(crate) struct State {
     pub(crate) coverage: Coverage,
     pub(crate) violations: Vec<String>,
     pub(crate) chain: Chain,
+    pub(crate) aimed: Option<Aim>,
+    pub(crate) foreign: Foreign,
+    pub(crate) deleted: Deleted,
     pub(crate) nodes: Vec<Node>,
     pub(crate) api: ApiServer,
     pub(crate) gateway: Gateway,
     pub(crate) processes: Vec<Process>,
     pub(crate) calls: u64,
+    /// Of these, those at which the plan lets a process die.
+    pub(crate) planned: u64,
     /// When something last kept, or may have kept, a process from acting. Ascending, merged.
     pub(crate) disturbed: Vec<(Millis, Millis)>,
+    /// When the chain showed that a client can reveal its vote of a round, and for whom it does at this moment.
+    pub(crate) openings: BTreeMap<(Address, u32), Vec<(Millis, Millis)>>,
+    pub(crate) shown_open: BTreeSet<(Address, u32)>,
     pub(crate) no_funds_until: BTreeMap<Address, Millis>,
     pub(crate) spike_until: Millis,
     /// Every commitment that was ever broadcast.

@@ -24,6 +24,7 @@ pub mod keystore;
 #[cfg(feature = "aws-kms")]
 pub mod kms;
 mod metrics;
+mod next_nonce;
 mod probe;
 mod queue;
 pub mod reader;

@@ -245,10 +245,15 @@ impl SendState {
             replaces = Fees::offer(seen.market, Some(cap)).ok();
         }
         let offer = match replaces {
-            Some(old) => old.bump(seen.market, policy.bump_percent, Some(cap)).ok_or(OverCap {
-                needed: old.most(),
-                cap,
-            }),
+            Some(old) => match old.bump(seen.market, policy.bump_percent, Some(cap)) {
+                Some(fees) => Ok(fees),
+                // Made when everything was dearer, and no longer in the pool: there is nothing to outbid.
+                None if seen.pending_nonce <= seen.nonce => Fees::offer(seen.market, Some(cap)),
+                None => Err(OverCap {
+                    needed: old.most(),
+                    cap,
+                }),
+            },
             None => Fees::offer(seen.market, Some(cap)),
         };
         match offer {

@@ -163,6 +163,25 @@ fn an_earlier_offer_of_ours_at_the_nonce_is_outbid_and_not_taken_for_foreign() {
 }
 
 #[test]
+fn an_offer_of_dearer_times_that_no_pool_holds_any_more_is_not_outbid() {
+    let dear = Observation {
+        own_offer: Some(Fees::Dynamic {
+            max_fee: 500 * GWEI,
+            tip: 2 * GWEI,
+        }),
+        ..seen(10, 5)
+    };
+    let (nonce, most) = price(SendState::new(None).next(&Policy::default(), &dear));
+    assert_eq!((nonce, most), (5, 21 * GWEI));
+    let held = Observation {
+        pending_nonce: 6,
+        ..dear
+    };
+    let step = SendState::new(None).next(&Policy::default(), &held);
+    assert!(matches!(step, Step::Wait(Waiting::FeeCap { .. })), "{step:?}");
+}
+
+#[test]
 fn a_foreign_pending_transaction_is_waited_for_and_then_said() {
     let policy = Policy::default();
     let mut state = SendState::new(None);

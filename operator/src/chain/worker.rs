@@ -14,6 +14,7 @@ use super::{
     ChainError, Mined,
     broadcast::{self, Signed, Verdict},
     fees::Fees,
+    next_nonce::NextNonce,
     probe,
     queue::{Answer, Job},
     rpc::Rpc,
@@ -52,6 +53,7 @@ struct InHand {
     cost: U256,
     /// What an earlier call had offered at the nonce of the first attempt.
     outbid: Option<Fees>,
+    next: NextNonce,
 }
 
 impl Worker {
@@ -117,6 +119,7 @@ impl Worker {
             newest: None,
             cost: U256::ZERO,
             outbid: None,
+            next: NextNonce::default(),
         };
         let mut failed_looks = 0;
         loop {
@@ -247,6 +250,13 @@ impl Worker {
             }
         };
         let first = hand.state.untouched();
+        if first {
+            let (address, action, task) = (self.shared.key.address(), hand.job.action, hand.job.call.to);
+            let next = hand.next.allows(action, &route.reader, task, address, nonce, head);
+            if !next.await? {
+                return Ok(true);
+            }
+        }
         let signed = broadcast::sign(
             &self.shared.key,
             self.shared.chain_id,

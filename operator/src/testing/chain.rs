@@ -28,6 +28,8 @@ pub(crate) struct State {
     pub(crate) price: u128,
     /// The contract refuses everything with this reason.
     pub(crate) refuse: Option<&'static str>,
+    /// What is sent waits for ever.
+    pub(crate) stuck: bool,
     /// What was mined with success, in order.
     pub(crate) sent: Vec<(Address, Transaction)>,
 }
@@ -48,6 +50,7 @@ impl FakeChain {
             confirmed,
             price: 1_000_000_000,
             refuse: None,
+            stuck: false,
             sent: Vec::new(),
         };
         Self {
@@ -168,6 +171,9 @@ impl TaskSender for FakeSender {
         transaction: &Transaction,
         _deadline: Option<Timestamp>,
     ) -> Result<Mined, ChainError> {
+        if self.chain.edit(|state| state.stuck) {
+            return std::future::pending().await;
+        }
         self.chain.call(transaction.name(), |state| {
             let outcome = match state.refuse {
                 Some(reason) => Err(reason),

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use crds::FLTask;
+use futures::future::{Either, select};
 use protocol::{
     action::{Action, Transaction},
     pokes,
@@ -18,6 +19,9 @@ use crate::{
 
 /// Keepers go first: no delay of their own. Clients wait longer, by rank.
 const KEEPER_DELAY: u64 = 0;
+/// Blocks that a reconcile waits for a call. A longer one is the sender's to follow: task and rounds are recorded meanwhile,
+/// and the next reconcile asks for the same call again if it is still due.
+const PATIENCE_BLOCKS: u64 = 2;
 
 /// Sends what anyone may send, if it is due and this task has a keeper here.
 pub(super) async fn act(
@@ -40,12 +44,15 @@ pub(super) async fn act(
         return Ok(None);
     }
     let now = ctx.clock.now();
+    let block = Duration::from_secs(chain.block_time().max(1));
     let mut wake: Option<Timestamp> = None;
     for action in pokes::task_pokes(&observed.current, now, KEEPER_DELAY) {
         match action {
             Action::Send(transaction) => {
                 let key = ctx.keys.load(ctx.cluster.as_ref(), &key.namespace, signer).await?;
-                send(chain, key, observed, &transaction, ctx, task).await?;
+                if !send(chain, key, observed, &transaction, ctx, task).await? {
+                    return Ok(Some(block));
+                }
                 // The send itself logs something, and that wakes us.
             }
             Action::WaitUntil(at) => wake = Some(wake.map_or(at, |w| w.min(at))),
@@ -55,6 +62,7 @@ pub(super) async fn act(
     Ok(wake.map(|at| Duration::from_secs(now.until(at).max(1))))
 }
 
+/// Whether the call is over.
 async fn send(
     chain: &Arc<dyn ChainAccess>,
     key: crate::chain::SigningKey,
@@ -62,8 +70,13 @@ async fn send(
     transaction: &Transaction,
     ctx: &Context,
     task: &FLTask,
-) -> Result<(), TaskError> {
-    let outcome = chain.sender(key).send(observed.current.task, transaction, None).await;
+) -> Result<bool, TaskError> {
+    let sender = chain.sender(key);
+    let patience = Duration::from_secs(chain.block_time().max(1) * PATIENCE_BLOCKS);
+    let sending = sender.send(observed.current.task, transaction, None);
+    let Either::Left((outcome, _)) = select(sending, ctx.clock.sleep(patience)).await else {
+        return Ok(false);
+    };
     let label = match &outcome {
         Ok(mined) if mined.success => "mined",
         Ok(_) => "failed",
@@ -75,7 +88,7 @@ async fn send(
         .inc();
     match outcome {
         // Somebody else was quicker: the next snapshot shows it.
-        Ok(_) | Err(ChainError::Reverted { .. }) => Ok(()),
+        Ok(_) | Err(ChainError::Reverted { .. }) => Ok(true),
         Err(error) => Err(error.into()),
     }
 }

@@ -1,5 +1,7 @@
 //! Whole reconciles of an FLTask against the outside world in memory.
 
+use std::time::Duration;
+
 use crds::{
     FLTaskStatus,
     conditions::{self, reason, types},
@@ -162,6 +164,27 @@ async fn a_suspended_task_is_not_ready_and_still_mirrored() {
     assert_eq!(ready(&world).1, reason::SUSPENDED);
     assert_eq!(status(&world).phase, Some(Phase::Join));
     assert!(world.chain.sent().is_empty());
+}
+
+#[tokio::test]
+async fn a_keepers_call_that_nobody_mines_does_not_hold_the_record_up() {
+    let world = World::drawn(Role::Voter);
+    world.cluster.edit(|s| {
+        let task = s.tasks.get_mut(&task_key()).unwrap();
+        task.spec.keeper = serde_json::from_value(serde_json::json!({
+            "enabled": true, "signer": { "secretRef": { "name": "alpha-key" } },
+        }))
+        .unwrap();
+    });
+    world.chain.edit(|state| {
+        state.now.state.phase = Phase::Finish;
+        state.now.round.phase = Phase::Finish;
+        state.stuck = true;
+    });
+    let next = run(&world).await.unwrap();
+    assert_eq!(next, Some(Duration::from_secs(2)), "looks again at the next block");
+    assert_eq!(ready(&world).1, reason::RUNNING);
+    assert_eq!(status(&world).phase, Some(Phase::Finish));
 }
 
 #[tokio::test]

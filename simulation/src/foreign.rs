@@ -1,0 +1,116 @@
+//! Somebody else who has a client's key, and uses it.
+
+use alloy::primitives::{B256, keccak256};
+use protocol::{
+    action::Transaction,
+    types::{Address, Commitment, Phase, Role, Round},
+};
+
+use crate::{
+    chain::{GAS, GWEI, Tx},
+    faults::Fault,
+    plan::BLOCK,
+    time::Millis,
+    world::{State, World},
+};
+
+/// What was sent with our keys by somebody else.
+#[derive(Debug, Default)]
+pub(crate) struct Foreign {
+    /// Not priced to be mined; forgotten by the pool at that time.
+    stuck: Vec<(B256, Millis)>,
+    pub(crate) commitments: Vec<(Address, Commitment)>,
+    sent: u64,
+}
+
+impl Foreign {
+    pub(crate) fn committed(&self, who: Address, commitment: Commitment) -> bool {
+        self.commitments.contains(&(who, commitment))
+    }
+}
+
+/// After every block.
+pub(crate) fn act(world: &World, state: &mut State, now: Millis) {
+    let calm = world.calm();
+    let forgotten: Vec<B256> = state
+        .foreign
+        .stuck
+        .extract_if(.., |(_, until)| calm || *until <= now)
+        .map(|(hash, _)| hash)
+        .collect();
+    state.chain.pool.retain(|p| !forgotten.contains(&p.tx.hash));
+    for index in 0..world.clients.len() {
+        let us = world.clients[index].address;
+        if let Some(call) = commitment(state, us)
+            && world.strikes(state, Fault::ForeignCommitment)
+        {
+            if let Transaction::CommitVote { commitment, .. } = call {
+                state.foreign.commitments.push((us, commitment));
+            }
+            send(world, state, us, call, now);
+        } else if world.strikes(state, Fault::ForeignTransaction) {
+            // It reverts, and has used a nonce.
+            let round = Round(u32::MAX);
+            send(world, state, us, Transaction::FinishRound { round }, now);
+        }
+    }
+}
+
+/// A commitment to a vote that only that somebody knows, if the account may commit now.
+fn commitment(state: &mut State, us: Address) -> Option<Transaction> {
+    let tip = state.chain.tip().clone();
+    let round = tip.state.current();
+    let seat = round.seat(us)?;
+    let may = tip.state.phase(tip.time) == Phase::Commit && seat.role == Role::Voter && seat.commitment.is_none();
+    may.then(|| Transaction::CommitVote {
+        round: Round(round.number),
+        round_digest: round.round_digest,
+        commitment: Commitment(keccak256(state.random.next().to_be_bytes())),
+    })
+}
+
+fn send(world: &World, state: &mut State, from: Address, call: Transaction, now: Millis) {
+    let nonce = state.chain.tip().state.accounts.get(&from).map_or(0, |a| a.nonce);
+    let pending = state
+        .chain
+        .pool
+        .iter()
+        .find(|p| (p.tx.from, p.tx.nonce) == (from, nonce));
+    let highest = pending.map_or((0, 0), |p| (p.tx.max_fee, p.tx.tip));
+    let commits = matches!(call, Transaction::CommitVote { .. });
+    let (nonce, max_fee, tip) = match state.random.below(3) {
+        // In the place of what is pending.
+        0 => (nonce, highest.0.max(10 * GWEI) * 2, highest.1 * 2),
+        // Too cheap to be mined.
+        1 if !commits => (state.chain.pending_nonce(from, nonce), GWEI / 2, 0),
+        _ => (state.chain.pending_nonce(from, nonce), 10 * GWEI, 0),
+    };
+    state.foreign.sent += 1;
+    let tx = Tx {
+        hash: keccak256([from.as_slice(), b"foreign", &state.foreign.sent.to_be_bytes()].concat()),
+        from,
+        nonce,
+        call,
+        max_fee,
+        tip,
+        gas_limit: GAS,
+        process: None,
+    };
+    let hash = tx.hash;
+    let taken = state.chain.submit(tx, 0);
+    state.trace.note(now, "foreign", nonce, || {
+        format!(
+            "somebody else sends with the key of {} at nonce {nonce}: {taken:?}",
+            world.name(from)
+        )
+    });
+    if taken.is_err() {
+        return;
+    }
+    // A duty with a deadline waits for it for six blocks, and is mined later than it would have been.
+    state.disturb(now, now + 10 * BLOCK * 1000);
+    if max_fee < GWEI {
+        let until = now + 1000 * state.random.between(10, 120);
+        state.foreign.stuck.push((hash, until));
+    }
+}
