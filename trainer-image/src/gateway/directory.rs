@@ -68,7 +68,7 @@ impl Gateway for Directory {
     }
 
     fn put_progress(&self, word: &JobProgress) -> Result<(), GatewayError> {
-        self.place(PROGRESS_FILE, |part| Ok(fs::write(part, serde_json::to_vec(word)?)?))
+        self.place(PROGRESS_FILE, |part| fs::write(part, serde_json::to_vec(word)?))
     }
 
     fn put_result(&self, line: &str) -> Result<(), GatewayError> {
