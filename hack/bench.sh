@@ -29,11 +29,11 @@ aggregation() {
   cargo build --locked --release -p aggregation --benches
   for shape in "8 25000000" "32 5000000"; do
     for dtype in f32 bf16 f16; do
-      cargo bench --locked -q -p aggregation -- --dtype "$dtype" --inputs "${shape% *}" --parameters "${shape#* }" --repeats "${BENCH_REPEATS:-5}" "${with[@]}"
+      cargo bench --locked -q -p aggregation --bench aggregation -- --dtype "$dtype" --inputs "${shape% *}" --parameters "${shape#* }" --repeats "${BENCH_REPEATS:-5}" "${with[@]}"
     done
   done
   # Files of 2 GB (two contributions, the start model, the result): what grows with a model's size.
-  cargo bench --locked -q -p aggregation -- --inputs 2 --parameters 500000000 --repeats 1 --short
+  cargo bench --locked -q -p aggregation --bench aggregation -- --inputs 2 --parameters 500000000 --repeats 1 --short
 }
 
 timed setup hack/setup.sh

@@ -1,7 +1,7 @@
 //! Aggregation speed from files in the page cache, beside a read probe over the same files in the same run, and beside
 //! other people's aggregation of the same bytes if `--peers PYTHON` names an interpreter that has it (`peers.py`).
 //!
-//!     cargo bench -p aggregation -- --dtype bf16 --inputs 8 --parameters 25000000 --repeats 5
+//!     cargo bench -p aggregation --bench aggregation -- --dtype bf16 --inputs 8 --parameters 25000000 --repeats 5
 //!
 //! The probe reads every input with positioned reads of the same size from the same number of threads and adds the
 //! words up; it is taken before and after each rule, so that every rate has its own. Rates count input plus output bytes
