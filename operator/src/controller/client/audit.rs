@@ -7,12 +7,16 @@
 use crds::{FLClient, conditions::reason, flclient::LedgerStatus, names};
 use kube::ResourceExt;
 use protocol::{
-    commitment::LedgerKey,
     snapshot::{ParticipantState, TaskSnapshot},
     types::{IncludedMask, ModelHash, Phase, Round, Score},
 };
 
-use super::{ClientError, ledger::Ledger, observe::Observed, problem::Problem};
+use super::{
+    ClientError,
+    ledger::Ledger,
+    observe::{Observed, either_way, key_of},
+    problem::Problem,
+};
 use crate::controller::context::Context;
 
 /// Rounds looked back at, of a task that was joined long ago by an object that knows nothing of it.
@@ -41,13 +45,7 @@ pub(super) async fn audit(observed: &Observed, ctx: &Context) -> Result<LedgerSt
             .await?;
         let Some(us) = past.participant(address) else { continue };
         let Some(commitment) = us.commitment else { continue };
-        let key = LedgerKey {
-            chain_id: past.chain_id,
-            task: past.task,
-            round: past.round.round,
-            voter: address,
-            round_digest: past.round.round_digest,
-        };
+        let key = key_of(&past, address);
         let evidence = ledger.explain(&key, commitment, candidates(&past, us)).await?;
         if evidence.is_foreign() && !ours.covers(round) {
             tracing::warn!(%address, round, ?evidence, "a vote of this key was cast by somebody else");
@@ -61,11 +59,7 @@ pub(super) async fn audit(observed: &Observed, ctx: &Context) -> Result<LedgerSt
 /// What a commitment of ours in an earlier round may have been: what was revealed by us, or by others, or nothing.
 fn candidates(past: &TaskSnapshot, us: &ParticipantState) -> Vec<(ModelHash, Score, IncludedMask)> {
     let revealed = us.vote.into_iter().chain(past.voters().filter_map(|voter| voter.vote));
-    revealed
-        .map(|vote| (vote.hash, vote.mask))
-        .chain([(past.round.start_model, IncludedMask::default())])
-        .flat_map(|(hash, mask)| [(hash, Score::For, mask), (hash, Score::Against, mask)])
-        .collect()
+    either_way(past, revealed.map(|vote| (vote.hash, vote.mask)))
 }
 
 /// Up to which round a person said that all votes of the key are theirs.

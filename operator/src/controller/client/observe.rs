@@ -354,12 +354,16 @@ async fn observe_ledger(observed: &mut Observed, ctx: &Context) -> Result<(), Cl
 
 /// The stored vote of the round as it is now.
 pub(super) fn vote_key(observed: &Observed) -> LedgerKey {
-    let snapshot = &observed.snapshot;
+    key_of(&observed.snapshot, observed.view.participant)
+}
+
+/// What a vote in the snapshot's round is kept under.
+pub(super) fn key_of(snapshot: &TaskSnapshot, voter: Address) -> LedgerKey {
     LedgerKey {
         chain_id: snapshot.chain_id,
         task: snapshot.task,
         round: snapshot.round.round,
-        voter: observed.view.participant,
+        voter,
         round_digest: snapshot.round.round_digest,
     }
 }
@@ -383,9 +387,16 @@ fn candidates(observed: &Observed) -> Vec<(ModelHash, Score, IncludedMask)> {
         .snapshot
         .voters()
         .filter_map(|voter| voter.vote.map(|vote| (vote.hash, vote.mask)));
-    let nothing = (observed.snapshot.round.start_model, IncludedMask::default());
-    computed
-        .chain(revealed)
+    either_way(&observed.snapshot, computed.chain(revealed))
+}
+
+/// Each of these models with either score, and the vote for nothing.
+pub(super) fn either_way(
+    snapshot: &TaskSnapshot,
+    models: impl Iterator<Item = (ModelHash, IncludedMask)>,
+) -> Vec<(ModelHash, Score, IncludedMask)> {
+    let nothing = (snapshot.round.start_model, IncludedMask::default());
+    models
         .chain([nothing])
         .flat_map(|(hash, mask)| [(hash, Score::For, mask), (hash, Score::Against, mask)])
         .collect()
