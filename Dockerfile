@@ -36,3 +36,12 @@ USER 65532:65532
 # Passive waiting: see trainer-image/Dockerfile.
 ENV PATH=/usr/local/bin HOME=/tmp LD_LIBRARY_PATH=/usr/local/lib OMP_WAIT_POLICY=passive
 ENTRYPOINT ["/usr/local/bin/fl-alliance-trainer"]
+
+# docker build --target trainer-gpu: the same with libtorch's CUDA half (3 GB more); the node brings the driver.
+FROM trainer-build AS trainer-gpu-build
+RUN hack/libtorch-cuda.sh
+
+FROM trainer AS trainer-gpu
+COPY --from=trainer-gpu-build /src/.build/libtorch-cuda/lib/ /usr/local/lib/
+COPY --from=trainer-gpu-build /src/.build/libtorch-cuda/licenses/ /usr/local/share/licenses/
+ENV LD_LIBRARY_PATH=/usr/local/lib:/usr/lib/x86_64-linux-gnu:/usr/lib64 NVIDIA_DRIVER_CAPABILITIES=compute,utility

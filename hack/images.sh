@@ -1,5 +1,5 @@
 #!/bin/bash
-# images.sh [--load] [operator|trainer|devnet|depot]...: builds fl-alliance/<name>:dev (all by default) and, with --load, puts them into the test cluster.
+# images.sh [--load] [operator|trainer|devnet|depot|trainer-gpu]...: builds fl-alliance/<name>:dev (all but the last by default) and, with --load, puts them into the test cluster.
 # Nothing is pulled: an image is a binary, the shared libraries it names, a passwd file, certificates and /tmp, run as uid 65532.
 # The cargo build takes minutes the first time; an image whose content did not change is neither rebuilt nor loaded again.
 #
@@ -20,8 +20,8 @@ names() {
   local n
   for n in "$@"; do
     case $n in
-      operator | trainer | devnet | depot) echo "$n" ;;
-      *) die "there is no image '$n': operator, trainer, devnet or depot" ;;
+      operator | trainer | devnet | depot | trainer-gpu) echo "$n" ;;
+      *) die "there is no image '$n': operator, trainer, devnet, depot or trainer-gpu" ;;
     esac
   done
 }
@@ -32,8 +32,9 @@ compile() {
   for n in "$@"; do
     case $n in
       operator | devnet) packages+=(-p operator) ;;
-      trainer)
+      trainer | trainer-gpu)
         "$ROOT/hack/libtorch.sh"
+        [ "$n" = trainer ] || "$ROOT/hack/libtorch-cuda.sh"
         packages+=(-p trainer-image)
         ;;
     esac
@@ -50,7 +51,8 @@ DEPOT_TOOLS=(cat chmod find mkdir mv sleep tar)
 
 # libraries FILE...: the paths of the shared libraries that FILEs load, with the loader, as this system resolves them.
 libraries() {
-  LD_LIBRARY_PATH=$BUILD/libtorch/lib ldd "$@" | awk '
+  LD_LIBRARY_PATH=$BUILD/libtorch/lib:$BUILD/libtorch-cuda/lib ldd "$@" | awk '
+    /^[ \t]*libcuda\.so/ {next} # of the driver, which the node puts into the container
     /not found/ {print "missing " $1; next}
     $2 == "=>" && $3 ~ /^\// {print $3; next}
     $1 ~ /^\/.*ld-linux/ {print $1}' | sort -u
@@ -69,10 +71,17 @@ system() {
   for lib in $(libraries "$@"); do
     case $lib in
       missing) die "a shared library that $* needs is not installed" ;;
-      "$BUILD"/libtorch/*) ;; # a layer of its own
+      "$BUILD"/libtorch/* | "$BUILD"/libtorch-cuda/*) ;; # layers of their own
       *) install -D -m755 "$(realpath "$lib")" "$dir$lib" ;;
     esac
   done
+}
+
+# layer NAME: libraries and licences of .build/NAME, linked, not copied.
+layer() {
+  mkdir -p "$dir/$1/usr/local/lib" "$dir/$1/usr/local/share/licenses"
+  cp -rl "$BUILD/$1"/lib/. "$dir/$1/usr/local/lib/"
+  cp -rl "$BUILD/$1"/licenses/. "$dir/$1/usr/local/share/licenses/"
 }
 
 stage() {
@@ -82,15 +91,14 @@ stage() {
     operator) install -m755 "$TARGET/fl-alliance-operator" "$dir/app/usr/local/bin/" ;;
     devnet) install -m755 "$BIN/anvil" "$TARGET/fl-alliance-operator" "$dir/app/usr/local/bin/" ;;
     depot) for tool in "${DEPOT_TOOLS[@]}"; do install -m755 "$(realpath "$(command -v "$tool")")" "$dir/app/usr/local/bin/$tool"; done ;;
-    trainer)
+    trainer | trainer-gpu)
       install -m755 "$TARGET/fl-alliance-trainer" "$dir/app/usr/local/bin/"
-      mkdir -p "$dir/libtorch/usr/local/lib" "$dir/libtorch/usr/local/share/licenses"
-      cp -rl "$BUILD"/libtorch/lib/. "$dir/libtorch/usr/local/lib/"
-      cp -rl "$BUILD"/libtorch/licenses/. "$dir/libtorch/usr/local/share/licenses/"
+      layer libtorch
+      [ "$name" = trainer ] || layer libtorch-cuda
       ;;
   esac
   # shellcheck disable=SC2046 # a list of paths without spaces
-  system "$dir/system" "$dir"/app/usr/local/bin/* $(find "$dir/libtorch" -name '*.so*' 2>/dev/null)
+  system "$dir/system" "$dir"/app/usr/local/bin/* $(find "$dir" -path '*/libtorch*' -name '*.so*')
   # Whatever the builder's umask is, every user can read and pass.
   chmod -R go+rX "$dir/app" "$dir/system"
   cp "$(dockerfile "$name")" "$dir/Dockerfile"
@@ -100,6 +108,7 @@ dockerfile() {
   case $1 in
     operator) echo "$ROOT/operator/Dockerfile" ;;
     trainer) echo "$ROOT/trainer-image/Dockerfile" ;;
+    trainer-gpu) echo "$ROOT/trainer-image/gpu.Dockerfile" ;;
     devnet) echo "$ROOT/charts/fl-alliance-devnet/image/Dockerfile" ;;
     depot) echo "$ROOT/e2e/depot/Dockerfile" ;;
   esac
@@ -110,6 +119,7 @@ image_key() {
   case $1 in
     operator) hash_of "$TARGET/fl-alliance-operator" "$(dockerfile operator)" "$0" ;;
     trainer) hash_of "$TARGET/fl-alliance-trainer" "$(dockerfile trainer)" "$STAMPS/libtorch" "$0" ;;
+    trainer-gpu) hash_of "$TARGET/fl-alliance-trainer" "$(dockerfile trainer-gpu)" "$STAMPS/libtorch" "$STAMPS/libtorch-cuda" "$0" ;;
     devnet) hash_of "$BIN/anvil" "$TARGET/fl-alliance-operator" "$(dockerfile devnet)" "$0" ;;
     depot) hash_of "$(realpath "$(command -v tar)")" "$(dockerfile depot)" "$0" ;;
   esac

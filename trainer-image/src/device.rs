@@ -3,7 +3,7 @@
 use protocol::job;
 use tch::{Cuda, Device};
 
-use crate::cuda;
+use crate::{cuda, threads};
 
 #[derive(Debug, thiserror::Error)]
 pub enum DeviceError {
@@ -26,19 +26,29 @@ impl DeviceError {
 
 /// The device for what the input asks; `auto` takes the first GPU if there is one.
 pub fn select(wanted: job::Device) -> Result<Device, DeviceError> {
-    let gpu = || {
-        cuda::load().map_err(DeviceError::Library)?;
-        if Cuda::is_available() {
-            Ok(Device::Cuda(0))
-        } else {
-            Err(DeviceError::NoGpu)
-        }
-    };
     match wanted {
         job::Device::Cpu => Ok(Device::Cpu),
         job::Device::Cuda => gpu(),
         job::Device::Auto => Ok(gpu().unwrap_or(Device::Cpu)),
     }
+}
+
+fn gpu() -> Result<Device, DeviceError> {
+    cuda::load().map_err(DeviceError::Library)?;
+    if Cuda::is_available() {
+        Ok(Device::Cuda(0))
+    } else {
+        Err(DeviceError::NoGpu)
+    }
+}
+
+/// A line per kind of device for a person: how many there are, or why there is none.
+pub fn found() -> String {
+    let gpus = match gpu() {
+        Ok(_) => format!("cuda: {} (the first one is used)", Cuda::device_count()),
+        Err(error) => format!("cuda: none ({}: {error})", error.category()),
+    };
+    format!("cpu: {}\n{gpus}", threads::available())
 }
 
 /// As results name it.

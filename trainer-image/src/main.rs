@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use protocol::job::{DataFormat, ExitCode, INPUT_DIRECTORY, SCRATCH_DIRECTORY, Step};
 
 use trainer_image::{
-    by_hand,
+    by_hand, device,
     failure::Failure,
     gateway,
     input::Input,
@@ -54,6 +54,8 @@ enum Command {
     Evaluate(Evaluate),
     /// Print the `architecture` of a definition for a TorchScript file.
     Describe(Describe),
+    /// Say what this machine or container has to compute with: processors, and GPUs or why none is found.
+    Devices,
 }
 
 #[derive(Args)]
@@ -136,6 +138,7 @@ fn main() -> process::ExitCode {
         Command::Describe(args) => {
             return answer(by_hand::describe_module(&args.module, &args.train, &args.input_shape));
         }
+        Command::Devices => return answer(Ok(device::found())),
     };
     let log = TerminationLog::new(common.termination_log.clone());
     if let Err(error) = termination::watch(log.clone()) {

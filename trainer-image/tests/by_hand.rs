@@ -317,6 +317,19 @@ fn a_gpu_that_is_not_there_ends_with_68() {
 }
 
 #[test]
+fn devices_are_listed_with_the_reason_why_there_is_no_gpu() {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_fl-alliance-trainer"));
+    let output = command.arg("devices").env("CUDA_VISIBLE_DEVICES", "").output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && said.starts_with("cpu: "), "{said}");
+    // Without the CUDA libraries the first, in the GPU image the second.
+    assert!(
+        said.contains("cuda: none (library: ") || said.contains("cuda: none (no-gpu: "),
+        "{said}"
+    );
+}
+
+#[test]
 fn sigterm_ends_a_training_at_once_with_a_message() {
     let site = Site::new(definition(MLP, 10_000));
     site.write_data(1, 2000, |l| l);
