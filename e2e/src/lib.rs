@@ -7,6 +7,7 @@ pub mod by_hand;
 pub mod cluster;
 pub mod data;
 pub mod depot;
+pub mod device;
 pub mod devnet;
 pub mod env;
 pub mod forward;

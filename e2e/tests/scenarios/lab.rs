@@ -6,12 +6,13 @@ use e2e::{cluster, data, devnet::Devnet, env, site::Site, sweep};
 use kube::Client;
 
 /// Namespaces that the shared operator serves, one or two a scenario.
-const TENANTS: [&str; 10] = [
+const TENANTS: [&str; 11] = [
     "whole",
     "poisoned",
     "bad-input",
     "chain-input",
     "foreign",
+    "gpu",
     "lagging",
     "lifecycle",
     "outlier",

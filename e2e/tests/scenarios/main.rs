@@ -9,6 +9,7 @@ mod bad_input;
 mod chain_input;
 mod chaos;
 mod foreign;
+mod gpu;
 mod lab;
 mod lagging;
 mod lifecycle;
