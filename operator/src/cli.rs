@@ -1,4 +1,4 @@
-//! The command line: one binary, three roles.
+//! The command line: one binary, two services and the tools around them.
 
 use std::process::ExitCode;
 
@@ -21,6 +21,9 @@ enum Command {
     /// Tools for the administrator of a chain: deploy contracts, fund, inspect, compare.
     #[command(subcommand)]
     Chain(Box<crate::admin::ChainCommand>),
+    /// Put files by hand where sites share models.
+    #[command(subcommand)]
+    Store(crate::gateway::StoreCommand),
 }
 
 /// Parses the arguments, sets up logs and the TLS provider, and runs the role asked for.
@@ -28,7 +31,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     // Two TLS back ends could be linked in; naming one here keeps rustls from having to guess.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    init_logs(matches!(cli.command, Command::Chain(_)));
+    init_logs(matches!(cli.command, Command::Chain(_) | Command::Store(_)));
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -41,6 +44,7 @@ pub fn main() -> ExitCode {
             Command::Controller(args) => crate::controller::run(args).await,
             Command::Gateway(args) => crate::gateway::run(args).await,
             Command::Chain(command) => crate::admin::run(*command).await,
+            Command::Store(command) => crate::gateway::run_store(command).await,
         }
     });
     match outcome {
