@@ -16,17 +16,17 @@ use super::play::{Play, committed, committing, joining, training};
 async fn an_rpc_node_that_restarts_with_its_state_costs_nobody_a_duty() {
     let node = Node::of_kind().unwrap();
     let play = Play::start("rpc-restarted").await;
-    for moment in [training(0), committed(1)] {
-        let before = play.wait_for(moment).await.block.number;
-        let process = node.process_of(DEVNET, "anvil").unwrap();
-        node.sh(&format!("kill -TERM {process}")).unwrap();
-        until("the chain to go on", Duration::from_secs(90), || async {
-            let now = play.devnet().snapshot(play.contract, None, &[]).await?.block.number;
-            Ok(Look::when(now > before + 1, (), now))
-        })
-        .await
-        .unwrap();
-    }
+    // Once, at the worst moment: anvil makes a new block 0 at each start and writes it into its state beside the chain's
+    // own, so that from the second restart on it is chance which of the two it serves, and the chain another one.
+    let before = play.wait_for(committed(1)).await.block.number;
+    let process = node.process_of(DEVNET, "anvil").unwrap();
+    node.sh(&format!("kill -TERM {process}")).unwrap();
+    until("the chain to go on", Duration::from_secs(90), || async {
+        let now = play.devnet().snapshot(play.contract, None, &[]).await?.block.number;
+        Ok(Look::when(now > before + 1, (), now))
+    })
+    .await
+    .unwrap();
     play.end().await;
 }
 
