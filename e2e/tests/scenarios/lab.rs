@@ -6,7 +6,7 @@ use e2e::{cluster, data, devnet::Devnet, env, site::Site, sweep};
 use kube::Client;
 
 /// Namespaces that the shared operator serves, one or two a scenario.
-const TENANTS: [&str; 11] = [
+const TENANTS: [&str; 12] = [
     "whole",
     "poisoned",
     "bad-input",
@@ -16,6 +16,7 @@ const TENANTS: [&str; 11] = [
     "lagging",
     "lifecycle",
     "outlier",
+    "own-network",
     "two-a",
     "two-b",
 ];
@@ -29,6 +30,10 @@ pub(crate) const HALF_POISONED: &str = "half-poisoned";
 
 /// Ten clients; the labels of the last are permuted.
 pub(crate) const ONE_POISONED: &str = "one-poisoned";
+
+/// Four clients with rows of a table.
+pub(crate) const TABLE: &str = "table";
+pub(crate) const TABLE_CLIENTS: usize = 4;
 
 /// Chain and operator.
 #[derive(Debug)]
@@ -55,13 +60,14 @@ async fn set_up() -> anyhow::Result<Lab> {
     data::make(TINY, 6, 400, 500, &[])?;
     data::make(HALF_POISONED, 6, 500, 500, &[3, 4, 5])?;
     data::make(ONE_POISONED, 10, 400, 500, &[9])?;
+    data::deal_table(TABLE, TABLE_CLIENTS)?;
     let client = cluster::client().await?;
     sweep::sweep(&client).await?;
     for tenant in TENANTS {
         cluster::namespace(&client, tenant).await?;
     }
     let devnet = Devnet::install(&client).await?;
-    for set in [TINY, HALF_POISONED, ONE_POISONED] {
+    for set in [TINY, HALF_POISONED, ONE_POISONED, TABLE] {
         devnet.depot.upload(&env::data_dir().join(set), set)?;
     }
     let site = Site::install(&client, &devnet, OPERATOR, &TENANTS, true).await?;

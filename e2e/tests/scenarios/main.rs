@@ -15,6 +15,7 @@ mod lagging;
 mod lifecycle;
 mod manifests;
 mod outlier;
+mod own_network;
 mod poisoned;
 mod refusals;
 mod table;
