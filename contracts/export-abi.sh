@@ -25,11 +25,11 @@ for name in ("FlockToken", "FlockTaskManager", "FlockTask"):
     }
     text = json.dumps(pruned, indent=1) + "\n"
     path = f"abi/{name}.json"
-    if check:
-        committed = open(path).read() if os.path.exists(path) else ""
-        if committed != text:
-            drift.append(path)
-    else:
+    committed = open(path).read() if os.path.exists(path) else ""
+    if check and committed != text:
+        drift.append(path)
+    # A file that stays what it is keeps its time: what is built from it is not built again.
+    elif committed != text:
         os.makedirs("abi", exist_ok=True)
         with open(path, "w") as f:
             f.write(text)
