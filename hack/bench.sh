@@ -3,7 +3,7 @@
 #   aggregation  every rule and element type in GB/s, beside a read-bandwidth probe and beside Flower's and NVFlare's own aggregation of the
 #                same bytes in the same run; needs no cluster. The first time it fetches both and torch from PyPI (5 GB on disk in
 #                .build/peers); BENCH_PEERS=no leaves them out. Up to 8 GB of files below ${TMPDIR:-/tmp}, removed at the end.
-#   training     records per second beside the same networks in Python; installs PyTorch (2.7 GB to fetch, 5 GB on disk) into .build/bench-python
+#   training     records per second beside the same networks in PyTorch, out of the same .build/peers
 #   round        wall time of a round beside two bare Jobs that run the same trainer commands; on the test cluster, about six minutes
 . "$(dirname "$0")/lib.sh"
 cd "$ROOT" || exit 1
@@ -36,16 +36,14 @@ aggregation() {
   cargo bench --locked -q -p aggregation --bench aggregation -- --inputs 2 --parameters 500000000 --repeats 1 --short
 }
 
-timed setup hack/setup.sh
-[ $# -gt 0 ] || set -- aggregation round
 training() {
-  local venv=$BUILD/bench-python
-  [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
-  "$venv/bin/python" -c 'import torch' 2>/dev/null || "$venv/bin/pip" install -q --disable-pip-version-check --no-cache-dir torch==2.13.0 numpy
-  cargo build --locked -q --profile image -p trainer-image
-  "$venv/bin/python" hack/training_bench.py "$ROOT/target/image/fl-alliance-trainer"
+  locked peers peers
+  IMAGE_COMPILE_ONLY=1 hack/images.sh trainer
+  "$BUILD/peers/bin/python" hack/training_bench.py "$ROOT/target/image/fl-alliance-trainer"
 }
 
+timed setup hack/setup.sh
+[ $# -gt 0 ] || set -- aggregation round
 for part in "$@"; do
   case $part in
     aggregation) timed "$part" aggregation ;;
