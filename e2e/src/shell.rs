@@ -28,9 +28,14 @@ pub fn tool(name: &str) -> PathBuf {
 /// # Errors
 /// With the whole of standard error if it exits non-zero.
 pub fn run(command: &mut Command) -> Result<String> {
+    run_with(command, Stdio::null())
+}
+
+/// The same with something on its standard input.
+pub fn run_with(command: &mut Command, input: Stdio) -> Result<String> {
     let shown = format!("{command:?}");
     let output = command
-        .stdin(Stdio::null())
+        .stdin(input)
         .output()
         .with_context(|| format!("cannot start {shown}"))?;
     if !output.status.success() {

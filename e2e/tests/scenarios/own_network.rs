@@ -9,7 +9,7 @@ use std::{
 use e2e::{
     cluster,
     manifests::{TaskShape, Windows, list},
-    shell::{root, run, tool},
+    shell::{root, run_with, tool},
     site::RELEASE,
     task::Team,
     trainer::trainer,
@@ -93,18 +93,20 @@ async fn a_network_of_the_creators_own_learns_a_table_of_four_clients() {
 fn put_module(lab: &Lab, task: Address, creator: Address) {
     let chain = lab.devnet.deployment.chain_id.to_string();
     let (task, creator) = (format!("{task:#x}"), format!("{creator:#x}"));
-    let said = run(Command::new(tool("kubectl"))
-        .args([
-            "-n",
-            &lab.site.namespace,
-            "exec",
-            "-i",
-            &format!("deploy/{RELEASE}-gateway"),
-            "--",
-        ])
-        .args(["fl-alliance-operator", "store", "put", "--store", "/store"])
-        .args(["--chain-id", &chain, "--task", &task, "--owner", &creator])
-        .stdin(Stdio::from(std::fs::File::open(module()).unwrap())))
+    let said = run_with(
+        Command::new(tool("kubectl"))
+            .args([
+                "-n",
+                &lab.site.namespace,
+                "exec",
+                "-i",
+                &format!("deploy/{RELEASE}-gateway"),
+                "--",
+            ])
+            .args(["fl-alliance-operator", "store", "put", "--store", "/store"])
+            .args(["--chain-id", &chain, "--task", &task, "--owner", &creator]),
+        Stdio::from(std::fs::File::open(module()).unwrap()),
+    )
     .unwrap();
     assert!(said.starts_with(&format!("{chain}/{task}/{creator}/")), "{said}");
 }
