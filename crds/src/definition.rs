@@ -12,7 +12,9 @@ use serde_json::{Value, json};
 
 mod parts;
 
-use parts::{aggregation, architecture, choice, data, decimal, integer, object, object_with, scale, training};
+use parts::{
+    aggregation, architecture, choice, data, decimal, flock_sdk, integer, object, object_with, scale, training,
+};
 
 /// The largest integer every JSON reader keeps.
 const MAX_INTEGER: i64 = 9_007_199_254_740_991;
@@ -35,13 +37,6 @@ impl JsonSchema for DefinitionDocument {
         let mut document = object_with(
             json!({
                 "schemaVersion": integer(1, 1, "Version of this schema."),
-                "architecture": architecture(),
-                "training": training(),
-                "seed": integer(0, MAX_INTEGER, "Seed of the genesis model and of every shuffle."),
-                "split": object(json!({
-                    "testPercent": integer(1, 90, "Share of each participant's records that is for testing.")
-                })),
-                "aggregation": aggregation(),
                 "evaluation": object(json!({
                     "metric": choice(
                         &["accuracy", "loss", "auroc", "f1", "macroF1", "rmse"],
@@ -53,6 +48,14 @@ impl JsonSchema for DefinitionDocument {
                 "maxModelBytes": integer(1, MAX_INTEGER, "Largest valid contribution.")
             }),
             json!({
+                "architecture": architecture(),
+                "training": training(),
+                "seed": integer(0, MAX_INTEGER, "Seed of the genesis model and of every shuffle."),
+                "split": object(json!({
+                    "testPercent": integer(1, 90, "Share of each participant's records that is for testing.")
+                })),
+                "aggregation": aggregation(),
+                "flockSdk": flock_sdk(),
                 "preprocessing": scale("A pixel p becomes (p / 255 - mean) / std. For images only."),
                 "data": data()
             }),
@@ -61,6 +64,14 @@ impl JsonSchema for DefinitionDocument {
             "The training definition; its SHA-256 in RFC 8785 form is on chain. There are no defaults and no floats: a key \
              that may be left out is a feature that is not used."
         );
+        document["x-kubernetes-validations"] = json!([{
+            "rule": "has(self.flockSdk) ? \
+                     !has(self.architecture) && !has(self.training) && !has(self.seed) && !has(self.split) && \
+                     !has(self.aggregation) && !has(self.preprocessing) && !has(self.data) : \
+                     has(self.architecture) && has(self.training) && has(self.seed) && has(self.split) && has(self.aggregation)",
+            "message": "architecture, training, seed, split and aggregation are required; with flockSdk they must be absent, \
+                        like preprocessing and data: the container has its own"
+        }]);
         Schema::try_from(document).unwrap_or_else(|_| json_schema!({ "type": "object" }))
     }
 }

@@ -53,7 +53,9 @@ use crate::{Condition, NameRef, SignerRef};
         priority = "1"
     ),
     printcolumn(name = "AGE", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    validation = Rule::new("size(self.metadata.name) <= 40").message("the name may have at most 40 characters")
+    validation = Rule::new("size(self.metadata.name) <= 40").message("the name may have at most 40 characters"),
+    validation = Rule::new("has(self.spec.trainer.flockSdk) == (self.spec.data.format == 'json')")
+        .message("trainer.flockSdk reads data of format json, and nothing else does")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct FLClientSpec {
@@ -196,15 +198,55 @@ pub struct TrainerSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "device")]
     pub device: Option<Device>,
+    /// A container of FLock's SDK that trains, evaluates and aggregates; `image` is then only the agent between it and
+    /// the gateway, and `resources` and `shmSize` are the container's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flock_sdk: Option<FlockSdkSpec>,
+}
+
+/// A container that answers `POST /call` on port 5000: train, evaluate, aggregate. It runs beside the agent in each Job,
+/// finds the participant's data at /dataset.json and may write to /tmp.
+#[derive(KubeSchema, Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FlockSdkSpec {
+    /// By digest, the one of the task's definition: `registry.example/model@sha256:...`.
+    #[schemars(length(min = 1, max = 512))]
+    #[x_kube(validation = Rule::new("self.matches('^.+@sha256:[0-9a-f]{64}$')")
+        .message("image must name a digest: registry.example/model@sha256:..."))]
+    pub image: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_pull_policy: Option<PullPolicy>,
+    /// In place of the image's entrypoint.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub command: Vec<String>,
+    /// In place of the image's command.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub args: Vec<String>,
+    /// Environment of the container. Values only: no Secret is handed to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub env: Vec<EnvValue>,
+}
+
+/// An environment variable.
+#[derive(JsonSchema, Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnvValue {
+    #[schemars(length(min = 1, max = 256))]
+    pub name: String,
+    #[serde(default)]
+    #[schemars(length(max = 4096))]
+    pub value: String,
 }
 
 fn data_format(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({
-        "type": "string", "enum": ["idx", "csv", "parquet", "imageFolder"],
+        "type": "string", "enum": ["idx", "csv", "parquet", "imageFolder", "json"],
         "description": "idx: two files of the IDX format (optionally .gz), images-idx3-ubyte and labels-idx1-ubyte. \
                         csv: all *.csv files (optionally .gz), each with a header line; comma, semicolon or tab. \
                         parquet: all *.parquet files. imageFolder: a folder of PNG and JPEG files for each class, named \
-                        as the class."
+                        as the class. json: one file dataset.json, an array of objects, for flockSdk."
     })
 }
 

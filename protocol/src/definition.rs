@@ -20,6 +20,7 @@ mod checks;
 mod data;
 mod evaluation;
 mod fit;
+mod flock_sdk;
 mod training;
 
 pub use aggregation::{Aggregation, Rule};
@@ -30,6 +31,7 @@ pub use data::{
     OtherCategory, Preprocessing, Scaling, Split, Table,
 };
 pub use evaluation::{Direction, Evaluation, Metric};
+pub use flock_sdk::{Cpu, FlockSdk, ImageDigest, SdkDefinition, SdkDocument, TaskDefinition};
 pub use training::{
     Adam, CosineSchedule, EarlyStop, Loss, Optimizer, Precision, Privacy, Schedule, Sgd, StepSchedule, Training,
 };
@@ -61,6 +63,10 @@ pub enum DefinitionError {
     /// Each part is in range, but they do not go together.
     #[error("{0}")]
     Fit(String),
+    #[error(
+        "this is a task for containers of FLock's SDK: they compute it, beside an FLClient's spec.trainer.flockSdk"
+    )]
+    FlockSdk,
     #[error("a model of this architecture has {needed} bytes, more than maxModelBytes {limit}")]
     ModelTooLarge { needed: u64, limit: u64 },
     #[error("the definition has no canonical form: {0}")]
@@ -81,6 +87,7 @@ impl DefinitionError {
             Self::Range { .. } => "range",
             Self::Fit(_) => "fit",
             Self::Architecture(_) | Self::Model(_) => "architecture",
+            Self::FlockSdk => "flock-sdk",
             Self::ModelTooLarge { .. } => "model-too-large",
             Self::Canonical(_) => "canonical",
             Self::Hash { .. } => "hash",
@@ -110,7 +117,10 @@ impl Definition {
             return Err(DefinitionError::TooLarge(bytes.len()));
         }
         let document: DefinitionDocument =
-            serde_json::from_slice(bytes).map_err(|e| DefinitionError::Syntax(e.to_string()))?;
+            serde_json::from_slice(bytes).map_err(|e| match flock_sdk::is_for_containers(bytes) {
+                true => DefinitionError::FlockSdk,
+                false => DefinitionError::Syntax(e.to_string()),
+            })?;
         document.try_into()
     }
 

@@ -21,6 +21,12 @@ pub const TOKEN_FILE: &str = "token";
 pub const CA_FILE: &str = "ca.crt";
 /// Where the participant's data is mounted, read-only.
 pub const DATA_DIRECTORY: &str = "/var/run/fl-alliance-data";
+/// The file in the data folder that a container of FLock's SDK finds as [`SDK_DATASET`].
+pub const SDK_DATA_FILE: &str = "dataset.json";
+/// Where a container of FLock's SDK looks for the participant's data.
+pub const SDK_DATASET: &str = "/dataset.json";
+/// The port a container of FLock's SDK listens on.
+pub const SDK_PORT: u16 = 5000;
 /// Scratch space, writable.
 pub const SCRATCH_DIRECTORY: &str = "/scratch";
 
@@ -88,6 +94,8 @@ pub enum DataFormat {
     Parquet,
     /// A folder of PNG and JPEG files for each class, named as the class.
     ImageFolder,
+    /// One file `dataset.json`, an array of objects, for a container of FLock's SDK.
+    Json,
 }
 
 impl DataFormat {
@@ -97,6 +105,7 @@ impl DataFormat {
             Self::Csv => "csv",
             Self::Parquet => "parquet",
             Self::ImageFolder => "imageFolder",
+            Self::Json => "json",
         }
     }
 }

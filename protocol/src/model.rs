@@ -9,11 +9,13 @@
 
 mod layout;
 mod metadata;
+mod opaque;
 mod reader;
 mod writer;
 
 pub use layout::{Layout, TensorEntry};
 pub use metadata::Metadata;
+pub use opaque::{OpaqueHeader, write_genesis as write_opaque_genesis};
 pub use reader::ModelHeader;
 pub use writer::ModelWriter;
 
@@ -51,6 +53,8 @@ pub enum ModelError {
     Incomplete { written: u64, promised: u64 },
     #[error("the genesis model of a TorchScript module is in its file; it cannot be derived from the definition")]
     NotDerived,
+    #[error("the header is not the one that these parameters and this participant's metadata have")]
+    Opaque,
     #[error("reading or writing failed: {0}")]
     Io(#[from] std::io::Error),
 }
@@ -70,6 +74,7 @@ impl ModelError {
             Self::Overflow => "overflow",
             Self::Incomplete { .. } => "incomplete",
             Self::NotDerived => "not-derived",
+            Self::Opaque => "header",
             Self::Io(_) => "io",
         }
     }

@@ -92,6 +92,21 @@ pub(super) fn architecture() -> Value {
     )
 }
 
+pub(super) fn flock_sdk() -> Value {
+    let mut container = object(json!({
+        "image": json!({
+            "type": "string", "pattern": "^sha256:[0-9a-f]{64}$", "maxLength": 71,
+            "description": "Digest of the container's image; every participant runs this one."
+        }),
+        "cpu": choice(&["amd64", "arm64"], "What it runs on: another processor may add up in another order.")
+    }));
+    container["description"] = json!(
+        "A task for containers of FLock's SDK: the container trains, evaluates and aggregates, and its models are bytes to \
+         everybody else."
+    );
+    container
+}
+
 pub(super) fn training() -> Value {
     let adam = object(json!({
         "learningRate": decimal("Above 0, at most 1000."), "beta1": decimal("0 to below 1."),

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod crashes;
+mod flock_sdk;
 mod key_elsewhere;
 mod lifecycle;
 mod namespaces;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crds::{
     FLClient, FLClientSpec,
-    flclient::{DataVolume, PullPolicy},
+    flclient::{DataVolume, FlockSdkSpec, PullPolicy},
 };
 use k8s_openapi::{
     api::core::v1::{
@@ -17,6 +17,7 @@ use k8s_openapi::{
 use kube::{Resource, ResourceExt};
 use protocol::{
     canonical,
+    definition::ImageDigest,
     job::{DataFormat, Device},
     types::{Amount, B256},
 };
@@ -37,6 +38,10 @@ pub(crate) enum SpecError {
     Quantity { field: String, value: String },
     #[error("spec.trainer cannot be written as JSON with whole numbers: {0}")]
     Environment(String),
+    #[error("spec.trainer.flockSdk.image {0:?} names no digest: write for instance registry.example/model@sha256:...")]
+    Undigested(String),
+    #[error("spec.trainer.flockSdk reads data of format json, and nothing else does: spec.data.format is {0}")]
+    SdkFormat(&'static str),
     #[error("spec.stake is 0: name what to stake, in the token's smallest unit")]
     NoStake,
 }
@@ -49,6 +54,8 @@ impl SpecError {
             Self::DataVolume(_) => "data-volume",
             Self::Quantity { .. } => "quantity",
             Self::Environment(_) => "environment",
+            Self::Undigested(_) => "image-digest",
+            Self::SdkFormat(_) => "data-format",
             Self::NoStake => "no-stake",
         }
     }
@@ -85,6 +92,18 @@ pub(crate) struct TrainerTemplate {
     pub(crate) device: Device,
     pub(crate) data: DataMount,
     pub(crate) format: DataFormat,
+    pub(crate) flock_sdk: Option<SdkTemplate>,
+}
+
+/// The container of FLock's SDK beside the agent.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct SdkTemplate {
+    pub(crate) image: String,
+    pub(crate) digest: ImageDigest,
+    pub(crate) pull_policy: Option<String>,
+    pub(crate) command: Vec<String>,
+    pub(crate) args: Vec<String>,
+    pub(crate) env: Vec<(String, String)>,
 }
 
 /// The data volume (its name is given where it is mounted), read-only.
@@ -129,6 +148,10 @@ fn trainer(spec: &FLClientSpec) -> Result<TrainerTemplate, SpecError> {
     if let Some(size) = &trainer.shm_size {
         check_quantity("spec.trainer.shmSize", size)?;
     }
+    let flock_sdk = trainer.flock_sdk.as_ref().map(sdk).transpose()?;
+    if flock_sdk.is_some() != (spec.data.format == DataFormat::Json) {
+        return Err(SpecError::SdkFormat(spec.data.format.as_str()));
+    }
     Ok(TrainerTemplate {
         image: trainer.image.clone(),
         pull_policy: trainer.image_pull_policy.map(|policy| policy.as_str().to_owned()),
@@ -149,6 +172,20 @@ fn trainer(spec: &FLClientSpec) -> Result<TrainerTemplate, SpecError> {
         device: trainer.device.unwrap_or_default(),
         data: data_mount(&spec.data.volume)?,
         format: spec.data.format.clone(),
+        flock_sdk,
+    })
+}
+
+fn sdk(spec: &FlockSdkSpec) -> Result<SdkTemplate, SpecError> {
+    let undigested = || SpecError::Undigested(spec.image.clone());
+    let (_, digest) = spec.image.rsplit_once('@').ok_or_else(undigested)?;
+    Ok(SdkTemplate {
+        image: spec.image.clone(),
+        digest: digest.parse().map_err(|_| undigested())?,
+        pull_policy: spec.image_pull_policy.map(|policy| policy.as_str().to_owned()),
+        command: spec.command.clone(),
+        args: spec.args.clone(),
+        env: spec.env.iter().map(|e| (e.name.clone(), e.value.clone())).collect(),
     })
 }
 

@@ -1,19 +1,19 @@
 //! The training definition of a task: from its spec or from the store, always with the hash that is on chain.
 
 use crds::{FLTask, conditions};
-use protocol::{definition::Definition, snapshot::TaskSnapshot};
+use protocol::{definition::TaskDefinition, snapshot::TaskSnapshot};
 
 use super::error::TaskError;
 use crate::{controller::context::Context, gateway::Owner};
 
 /// Parses the spec's definition.
-pub fn of_spec(task: &FLTask) -> Result<Option<Definition>, TaskError> {
+pub fn of_spec(task: &FLTask) -> Result<Option<TaskDefinition>, TaskError> {
     let Some(document) = &task.spec.definition else {
         return Ok(None);
     };
     let invalid = |error: String| TaskError::DefinitionInvalid(error);
     let bytes = serde_json::to_vec(&document.0).map_err(|error| invalid(error.to_string()))?;
-    Definition::parse(&bytes)
+    TaskDefinition::parse(&bytes)
         .map(Some)
         .map_err(|error| invalid(error.to_string()))
 }
@@ -22,7 +22,7 @@ pub fn of_spec(task: &FLTask) -> Result<Option<Definition>, TaskError> {
 ///
 /// # Errors
 /// [`TaskError::DefinitionMismatch`], [`TaskError::DefinitionMissing`], [`TaskError::Store`].
-pub async fn resolve(task: &FLTask, snapshot: &TaskSnapshot, ctx: &Context) -> Result<Definition, TaskError> {
+pub async fn resolve(task: &FLTask, snapshot: &TaskSnapshot, ctx: &Context) -> Result<TaskDefinition, TaskError> {
     let hash = snapshot.parameters.definition_hash;
     if let Some(definition) = of_spec(task)? {
         let ours = definition.hash();
@@ -37,7 +37,7 @@ pub async fn resolve(task: &FLTask, snapshot: &TaskSnapshot, ctx: &Context) -> R
         .definition(creators(snapshot), hash)
         .await?
         .ok_or(TaskError::DefinitionMissing(hash))?;
-    Definition::parse_expecting(document.as_bytes(), hash)
+    TaskDefinition::parse_expecting(document.as_bytes(), hash)
         .map_err(|error| TaskError::DefinitionInvalid(error.to_string()))
 }
 

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use crds::{FLTask, fltask::CreateTask};
 use kube::ResourceExt;
 use protocol::{
-    definition::Definition,
-    genesis,
+    definition::TaskDefinition,
     types::{Address, ModelHash},
 };
 
@@ -107,6 +106,8 @@ async fn created(
         .await?)
 }
 
-fn genesis_hash(definition: &Definition) -> Result<ModelHash, TaskError> {
-    genesis::hash(definition).map_err(|error| TaskError::Genesis(error.to_string()))
+fn genesis_hash(definition: &TaskDefinition) -> Result<ModelHash, TaskError> {
+    definition
+        .genesis_hash()
+        .map_err(|error| TaskError::Genesis(error.to_string()))
 }

@@ -17,7 +17,10 @@ use k8s_openapi::{
     },
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
 };
-use protocol::job::{CA_FILE, ExitCode, INPUT_FILE, JobInput, TOKEN_FILE};
+use protocol::{
+    definition::Cpu,
+    job::{CA_FILE, ExitCode, INPUT_FILE, JobInput, TOKEN_FILE},
+};
 
 use super::pod;
 use crate::{cluster::Key, controller::client::validate::TrainerTemplate};
@@ -35,6 +38,8 @@ pub(crate) struct JobPlan<'a> {
     /// Name of the FLTask.
     pub(crate) task: &'a str,
     pub(crate) trainer: &'a TrainerTemplate,
+    /// What a container of FLock's SDK must run on.
+    pub(crate) cpu: Option<Cpu>,
     pub(crate) input: JobInput,
     pub(crate) token: String,
     /// The gateway's CA certificate (PEM).
@@ -82,7 +87,7 @@ pub(crate) fn build(plan: JobPlan<'_>) -> JobObjects {
             labels: Some(labels.clone()),
             ..ObjectMeta::default()
         }),
-        spec: Some(pod::spec(plan.trainer, identity.step, &name)),
+        spec: Some(pod::spec(plan.trainer, plan.cpu, identity.step, &name)),
     };
     if let Some(queue) = &plan.trainer.queue {
         labels.insert(names::LABEL_QUEUE.to_owned(), queue.clone());

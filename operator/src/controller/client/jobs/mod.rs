@@ -6,6 +6,7 @@ mod pending;
 mod pod;
 pub(super) mod prepare;
 pub(super) mod retry;
+mod sdk;
 pub(super) mod state;
 #[cfg(test)]
 mod tests;

@@ -10,6 +10,7 @@ use k8s_openapi::{
 };
 use protocol::types::Timestamp;
 
+use super::sdk;
 use crate::controller::client::problem::Problem;
 
 /// A container may be "creating" this long before it is worth a word: pulling an image says nothing while it goes well.
@@ -75,8 +76,19 @@ fn unschedulable(pod: &Pod) -> Option<Problem> {
 
 /// The kubelet tried and says why not.
 fn waiting(pod: &Pod) -> Option<Problem> {
-    let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
-    let waiting: &ContainerStateWaiting = statuses.iter().find_map(|s| s.state.as_ref()?.waiting.as_ref())?;
+    let status = pod.status.as_ref()?;
+    // What runs beside the trainer starts first.
+    let mut statuses = [&status.init_container_statuses, &status.container_statuses]
+        .into_iter()
+        .flatten()
+        .flatten();
+    let (container, waiting): (&str, &ContainerStateWaiting) =
+        statuses.find_map(|s| Some((s.name.as_str(), s.state.as_ref()?.waiting.as_ref()?)))?;
+    let field = if container == sdk::CONTAINER {
+        "spec.trainer.flockSdk"
+    } else {
+        "spec.trainer"
+    };
     let why = waiting.reason.as_deref()?;
     let said = waiting.message.as_deref().unwrap_or(why);
     match why {
@@ -89,13 +101,13 @@ fn waiting(pod: &Pod) -> Option<Problem> {
         | "SignatureValidationFailed" => Some(Problem::new(
             reason::IMAGE_PULL,
             format!(
-                "the trainer's image cannot be pulled ({why}): {said}; check spec.trainer.image, imagePullPolicy and \
+                "the {container}'s image cannot be pulled ({why}): {said}; check {field}.image, imagePullPolicy and \
                  imagePullSecrets"
             ),
         )),
         "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => Some(Problem::new(
             reason::JOB_FAILED,
-            format!("the trainer's container cannot be started ({why}): {said}"),
+            format!("the {container}'s container cannot be started ({why}): {said}"),
         )),
         _ => None,
     }

@@ -3,12 +3,16 @@
 use k8s_openapi::{
     api::core::v1::{
         Capabilities, Container, EmptyDirVolumeSource, EnvVar, LocalObjectReference, PodSecurityContext, PodSpec,
-        SeccompProfile, SecretVolumeSource, SecurityContext, Volume, VolumeMount,
+        ResourceRequirements, SeccompProfile, SecretVolumeSource, SecurityContext, Volume, VolumeMount,
     },
     apimachinery::pkg::api::resource::Quantity,
 };
-use protocol::job::{DATA_DIRECTORY, INPUT_DIRECTORY, SCRATCH_DIRECTORY, Step};
+use protocol::{
+    definition::Cpu,
+    job::{DATA_DIRECTORY, INPUT_DIRECTORY, SCRATCH_DIRECTORY, Step},
+};
 
+use super::sdk;
 use crate::controller::client::validate::TrainerTemplate;
 
 /// Name of the trainer's container.
@@ -19,7 +23,7 @@ const USER: i64 = 65532;
 const GRACE_SECONDS: i64 = 10;
 
 /// Pod of one Job; `secret` is the per-Job Secret's name.
-pub(super) fn spec(trainer: &TrainerTemplate, step: Step, secret: &str) -> PodSpec {
+pub(super) fn spec(trainer: &TrainerTemplate, cpu: Option<Cpu>, step: Step, secret: &str) -> PodSpec {
     let mut volumes = vec![
         Volume {
             name: "input".to_owned(),
@@ -45,12 +49,31 @@ pub(super) fn spec(trainer: &TrainerTemplate, step: Step, secret: &str) -> PodSp
         },
         mount("scratch", SCRATCH_DIRECTORY, false),
     ];
+    let mut shm = Vec::new();
     if let Some(size) = &trainer.shm_size {
         volumes.push(empty_dir("shm", Some("Memory"), size));
-        mounts.push(mount("shm", "/dev/shm", false));
+        shm.push(mount("shm", "/dev/shm", false));
     }
+    let mut node_selector = trainer.node_selector.clone();
+    if let Some(cpu) = cpu {
+        node_selector.insert("kubernetes.io/arch".to_owned(), cpu.as_str().to_owned());
+    }
+    let (resources, sidecar) = match &trainer.flock_sdk {
+        None => {
+            mounts.append(&mut shm);
+            (trainer.resources.clone(), None)
+        }
+        Some(template) => {
+            volumes.push(empty_dir(sdk::SCRATCH, None, &trainer.scratch_size));
+            (
+                sdk::agent_resources(),
+                Some(vec![sdk::container(template, trainer, shm)]),
+            )
+        }
+    };
     PodSpec {
-        containers: vec![container(trainer, step, mounts)],
+        init_containers: sidecar,
+        containers: vec![container(trainer, step, resources, mounts)],
         volumes: Some(volumes),
         restart_policy: Some("Never".to_owned()),
         automount_service_account_token: Some(false),
@@ -74,7 +97,7 @@ pub(super) fn spec(trainer: &TrainerTemplate, step: Step, secret: &str) -> PodSp
                 .map(|name| LocalObjectReference { name: name.clone() })
                 .collect()
         }),
-        node_selector: (!trainer.node_selector.is_empty()).then(|| trainer.node_selector.clone()),
+        node_selector: (!node_selector.is_empty()).then_some(node_selector),
         affinity: trainer.affinity.clone(),
         tolerations: (!trainer.tolerations.is_empty()).then(|| trainer.tolerations.clone()),
         runtime_class_name: trainer.runtime_class.clone(),
@@ -83,12 +106,12 @@ pub(super) fn spec(trainer: &TrainerTemplate, step: Step, secret: &str) -> PodSp
     }
 }
 
-fn container(trainer: &TrainerTemplate, step: Step, mounts: Vec<VolumeMount>) -> Container {
-    let env = |name: &str, value: &str| EnvVar {
-        name: name.to_owned(),
-        value: Some(value.to_owned()),
-        ..EnvVar::default()
-    };
+fn container(
+    trainer: &TrainerTemplate,
+    step: Step,
+    resources: ResourceRequirements,
+    mounts: Vec<VolumeMount>,
+) -> Container {
     Container {
         name: CONTAINER.to_owned(),
         image: Some(trainer.image.clone()),
@@ -96,26 +119,39 @@ fn container(trainer: &TrainerTemplate, step: Step, mounts: Vec<VolumeMount>) ->
         args: Some(vec![step.as_str().to_owned()]),
         // The root is read-only; libraries that want a home or a temporary directory find them in scratch.
         env: Some(vec![env("HOME", SCRATCH_DIRECTORY), env("TMPDIR", SCRATCH_DIRECTORY)]),
-        resources: Some(trainer.resources.clone()),
+        resources: Some(resources),
         volume_mounts: Some(mounts),
         termination_message_path: Some("/dev/termination-log".to_owned()),
         termination_message_policy: Some("File".to_owned()),
-        security_context: Some(SecurityContext {
-            allow_privilege_escalation: Some(false),
-            privileged: Some(false),
-            read_only_root_filesystem: Some(true),
-            run_as_non_root: Some(true),
-            capabilities: Some(Capabilities {
-                drop: Some(vec!["ALL".to_owned()]),
-                add: None,
-            }),
-            ..SecurityContext::default()
-        }),
+        security_context: Some(confined()),
         ..Container::default()
     }
 }
 
-fn mount(name: &str, path: &str, read_only: bool) -> VolumeMount {
+/// What every container of the pod may do: nothing beyond its own processes and what is mounted for writing.
+pub(super) fn confined() -> SecurityContext {
+    SecurityContext {
+        allow_privilege_escalation: Some(false),
+        privileged: Some(false),
+        read_only_root_filesystem: Some(true),
+        run_as_non_root: Some(true),
+        capabilities: Some(Capabilities {
+            drop: Some(vec!["ALL".to_owned()]),
+            add: None,
+        }),
+        ..SecurityContext::default()
+    }
+}
+
+pub(super) fn env(name: &str, value: &str) -> EnvVar {
+    EnvVar {
+        name: name.to_owned(),
+        value: Some(value.to_owned()),
+        ..EnvVar::default()
+    }
+}
+
+pub(super) fn mount(name: &str, path: &str, read_only: bool) -> VolumeMount {
     VolumeMount {
         name: name.to_owned(),
         mount_path: path.to_owned(),

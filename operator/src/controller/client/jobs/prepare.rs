@@ -3,6 +3,7 @@
 use protocol::{
     action::JobRequest,
     architecture::Architecture,
+    definition::TaskDefinition,
     job::{DATA_DIRECTORY, DOCUMENT_VERSION, JobInput, Step},
     types::{Address, Round},
 };
@@ -15,7 +16,7 @@ use crate::{
     chain::ChainError,
     cluster::Key,
     controller::{
-        client::{observe::Observed, problem::Problem},
+        client::{observe::Observed, problem::Problem, validate::SdkTemplate},
         context::Context,
         task::definition,
     },
@@ -45,6 +46,7 @@ pub(in crate::controller::client) async fn prepare(
             let (_, reason) = error.condition();
             PrepareError::Problem(Problem::new(reason, error.to_string()))
         })?;
+    compute_together(&definition, observed.client.trainer.flock_sdk.as_ref()).map_err(PrepareError::Problem)?;
     let start_holders = match (identity.step, snapshot.round.start_model_round) {
         (Step::Check, _) | (_, None) => None,
         (_, Some(round)) => Some(holders(observed, round).await?),
@@ -54,8 +56,10 @@ pub(in crate::controller::client) async fn prepare(
         identity.job_name(&observed.client.key.name),
     );
     let expires = claims::expiry(&snapshot.round, identity.step, request.finish_by);
-    let mut grants = claims::claims(&name, &identity, start_holders, definition.max_model_bytes, expires);
-    if let Architecture::Torchscript(script) = &definition.architecture {
+    let mut grants = claims::claims(&name, &identity, start_holders, definition.max_model_bytes(), expires);
+    if let TaskDefinition::Trainer(definition) = &definition
+        && let Architecture::Torchscript(script) = &definition.architecture
+    {
         claims::allow_module(&mut grants, script, snapshot.state.creator);
     }
     let token = ctx
@@ -79,11 +83,40 @@ pub(in crate::controller::client) async fn prepare(
         owner: &observed.client.owner,
         task: &observed.client.task.name,
         trainer: &observed.client.trainer,
+        cpu: match &definition {
+            TaskDefinition::Trainer(_) => None,
+            TaskDefinition::FlockSdk(definition) => Some(definition.flock_sdk().cpu),
+        },
         input,
         token,
         gateway_ca: ctx.settings.gateway_ca.as_deref(),
         now: observed.view.now.0,
     }))
+}
+
+/// Whether this client's trainer is what the task is computed with. Found before any Job is made, let alone staked.
+fn compute_together(definition: &TaskDefinition, ours: Option<&SdkTemplate>) -> Result<(), Problem> {
+    let wrong = |message: String| Err(Problem::new(reason::TRAINER_INCOMPATIBLE, message));
+    match (definition, ours) {
+        (TaskDefinition::Trainer(_), None) => Ok(()),
+        (TaskDefinition::Trainer(_), Some(_)) => wrong(
+            "this task's definition is for the trainer of this project: remove spec.trainer.flockSdk and give the data in \
+             one of its formats"
+                .to_owned(),
+        ),
+        (TaskDefinition::FlockSdk(theirs), None) => wrong(format!(
+            "this task is computed by a container of FLock's SDK: set spec.trainer.flockSdk.image to an image with digest \
+             {} and give the data as dataset.json (format json)",
+            theirs.flock_sdk().image
+        )),
+        (TaskDefinition::FlockSdk(theirs), Some(ours)) if theirs.flock_sdk().image != ours.digest => wrong(format!(
+            "this task is computed by the image with digest {}, but spec.trainer.flockSdk.image has {}: others would get \
+             another aggregate, and a vote for ours would be slashed",
+            theirs.flock_sdk().image,
+            ours.digest
+        )),
+        (TaskDefinition::FlockSdk(_), Some(_)) => Ok(()),
+    }
 }
 
 /// Who has the start model: those who voted for it in the round that accepted it.

@@ -11,7 +11,7 @@ use protocol::{
     types::Timestamp,
 };
 
-use super::{pending::pending_problem, pod::CONTAINER};
+use super::{pending::pending_problem, pod::CONTAINER, sdk};
 use crate::controller::client::problem::Problem;
 
 /// A Job as observed.
@@ -163,7 +163,15 @@ fn failure(job: &Job, pods: &[impl AsRef<Pod>]) -> (Problem, bool) {
         .filter_map(|pod| terminated(pod.as_ref()))
         .find(|t| t.exit_code != 0)
     {
-        return exit_problem(name, ended);
+        let (mut problem, retry) = exit_problem(name, ended);
+        let beside = pods.iter().find_map(|pod| sdk::last_end(pod.as_ref()));
+        return match beside {
+            Some(beside) if ended.exit_code == ExitCode::Transient as i32 => {
+                tell_of_the_container(&mut problem, beside);
+                (problem, retry)
+            }
+            _ => (problem, retry),
+        };
     }
     let conditions = job.status.iter().flat_map(|status| status.conditions.iter().flatten());
     let failed = conditions.into_iter().find(|c| c.type_ == "Failed");
@@ -183,6 +191,21 @@ fn failure(job: &Job, pods: &[impl AsRef<Pod>]) -> (Problem, bool) {
             Problem::new(reason::JOB_FAILED, format!("Job {name} failed ({why}): {message}")),
             true,
         ),
+    }
+}
+
+/// The container of FLock's SDK was restarted: why it ended is worth more than that its connection broke.
+fn tell_of_the_container(problem: &mut Problem, ended: &ContainerStateTerminated) {
+    let name = sdk::CONTAINER;
+    if ended.reason.as_deref() == Some("OOMKilled") {
+        problem.reason = reason::MEMORY;
+        problem.message +=
+            &format!("; container {name} used more memory than it may: raise spec.trainer.resources.limits.memory");
+    } else {
+        problem.message += &format!(
+            "; container {name} had ended with exit code {}: see `kubectl logs --previous -c {name}`",
+            ended.exit_code
+        );
     }
 }
 
