@@ -6,7 +6,10 @@ use aggregation::AggregationError;
 use protocol::{definition::DefinitionError, job::ExitCode, model::ModelError, types::ModelHash};
 use tch::TchError;
 
-use crate::{dataset::DataError, device::DeviceError, gateway::GatewayError, input::InputError, network::ModuleError};
+use crate::{
+    dataset::DataError, device::DeviceError, flock_sdk::ContainerError, gateway::GatewayError, input::InputError,
+    network::ModuleError,
+};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
@@ -29,6 +32,8 @@ pub enum Failure {
     Data(#[from] DataError),
     #[error("device: {0}")]
     Device(#[from] DeviceError),
+    #[error("container: {0}")]
+    Container(#[from] ContainerError),
     #[error("gateway: {0}")]
     Gateway(#[from] GatewayError),
     #[error("start model: {0}")]
@@ -50,6 +55,7 @@ impl Failure {
             Self::Definition(_) | Self::Genesis { .. } | Self::Diverged | Self::Module(_) => "definition",
             Self::Data(_) => "data",
             Self::Device(_) => "device",
+            Self::Container(_) => "container",
             Self::Gateway(_) => "gateway",
             Self::StartModel(_) => "start-model",
             Self::Aggregation(_) => "aggregation",
@@ -67,6 +73,7 @@ impl Failure {
             Self::Data(DataError::Memory { .. }) => ExitCode::Memory,
             Self::Data(_) => ExitCode::Data,
             Self::Device(_) => ExitCode::Device,
+            Self::Container(error) => error.exit_code(),
             Self::Gateway(GatewayError::Refused { .. } | GatewayError::TooLarge { .. }) => ExitCode::Refused,
             Self::Gateway(GatewayError::Address(_) | GatewayError::Certificate(_)) => ExitCode::Input,
             Self::Torch(error) if out_of_memory(error) => ExitCode::Memory,

@@ -7,7 +7,7 @@ use std::{
 };
 
 use protocol::{
-    definition::{Definition, DefinitionError},
+    definition::{DefinitionError, TaskDefinition},
     job::{CA_FILE, DOCUMENT_VERSION, INPUT_FILE, JobInput, Step, TOKEN_FILE},
     types::Timestamp,
 };
@@ -87,8 +87,8 @@ impl Input {
     }
 
     /// The definition, checked against the hash the chain names.
-    pub fn definition(&self) -> Result<Definition, DefinitionError> {
-        Definition::parse_expecting(self.document.definition.as_bytes(), self.document.identity.definition)
+    pub fn definition(&self) -> Result<TaskDefinition, DefinitionError> {
+        TaskDefinition::parse_expecting(self.document.definition.as_bytes(), self.document.identity.definition)
     }
 
     pub fn finish_by(&self) -> SystemTime {

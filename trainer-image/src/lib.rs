@@ -9,6 +9,7 @@ pub mod device;
 pub mod evaluate;
 pub mod examples;
 pub mod failure;
+pub mod flock_sdk;
 pub mod gateway;
 pub mod input;
 pub mod job;

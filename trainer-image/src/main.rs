@@ -4,11 +4,15 @@
 use std::{path::PathBuf, process};
 
 use clap::{Args, Parser, Subcommand};
-use protocol::job::{DataFormat, ExitCode, INPUT_DIRECTORY, SCRATCH_DIRECTORY, Step};
+use protocol::{
+    definition::TaskDefinition,
+    job::{DataFormat, ExitCode, INPUT_DIRECTORY, SCRATCH_DIRECTORY, Step},
+};
 
 use trainer_image::{
     by_hand, device,
     failure::Failure,
+    flock_sdk::Agent,
     gateway,
     input::Input,
     job::Job,
@@ -106,6 +110,9 @@ struct Common {
     /// File for the result or error line [default: /dev/termination-log if it exists].
     #[arg(long)]
     termination_log: Option<PathBuf>,
+    /// Where the container of a task for FLock's SDK listens.
+    #[arg(long, default_value = "127.0.0.1:5000")]
+    flock_sdk: String,
 }
 
 fn main() -> process::ExitCode {
@@ -193,11 +200,19 @@ fn run(step: Step, common: Common) -> Result<String, Failure> {
         println!("an earlier pod of this job has handed in the result");
         return Ok(line);
     }
+    let definition = match definition {
+        TaskDefinition::Trainer(definition) => *definition,
+        TaskDefinition::FlockSdk(definition) => {
+            let agent = Agent::new(input, definition, gateway, &scratch, &common.flock_sdk)?;
+            let outcome = agent.run(step)?;
+            return report::deliver(agent.input(), agent.gateway(), outcome);
+        }
+    };
     let job = Job::prepare(input, definition, gateway, &scratch)?;
     let outcome = match step {
         Step::Check => steps::check(&job)?,
         Step::Train => steps::train(&job)?,
         Step::Vote => steps::vote::vote(&job)?,
     };
-    report::deliver(&job, outcome)
+    report::deliver(&job.input, &*job.gateway, outcome)
 }

@@ -12,7 +12,6 @@ use crate::{
     failure::Failure,
     gateway::{Gateway, GatewayError, retry},
     input::Input,
-    job::Job,
 };
 
 /// Longest line about an error, in bytes.
@@ -62,13 +61,13 @@ pub fn earlier(gateway: &dyn Gateway, input: &Input) -> Option<String> {
 
 /// Sends the result to the gateway and returns its line. If the gateway cannot be reached any more, the termination
 /// message has to do; if it refuses the result, the job has failed.
-pub fn deliver(job: &Job, outcome: StepResult) -> Result<String, Failure> {
+pub fn deliver(input: &Input, gateway: &dyn Gateway, outcome: StepResult) -> Result<String, Failure> {
     let line = line(JobResult {
         version: DOCUMENT_VERSION,
-        identity_hash: job.identity().hash(),
+        identity_hash: input.document.identity.hash(),
         outcome,
     });
-    match retry(job.input.hand_in_by(), "result", || job.gateway.put_result(&line)) {
+    match retry(input.hand_in_by(), "result", || gateway.put_result(&line)) {
         Ok(()) => Ok(line),
         Err(error @ (GatewayError::Refused { .. } | GatewayError::Io { .. })) => Err(error.into()),
         Err(error) => {

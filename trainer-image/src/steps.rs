@@ -1,9 +1,6 @@
 //! `check`, `train` and `vote`.
 
-use std::{
-    path::Path,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
 use protocol::{
     job::{CheckResult, SpentPrivacy, Stage, StepResult, TrainResult},
@@ -16,7 +13,8 @@ use crate::{
     device,
     evaluate::{decimal, evaluate},
     failure::Failure,
-    gateway::{GatewayError, retry},
+    gateway::{Gateway, GatewayError, retry},
+    input::Input,
     job::Job,
     loss,
     optimizer::Optimizer,
@@ -24,7 +22,7 @@ use crate::{
     training::{self, Seat, Terms},
 };
 
-mod fetch;
+pub(crate) mod fetch;
 pub mod vote;
 
 /// How long `check` waits for the gateway.
@@ -93,7 +91,7 @@ pub fn train(job: &Job) -> Result<StepResult, Failure> {
     )?;
     let metadata = Metadata::contribution(identity.task, identity.round, identity.participant);
     let (path, model) = job.write("contribution", |out| network.save(&metadata, out))?;
-    let model = hand_in(job, model, &path)?;
+    let model = hand_in(job.upload(model, &path), model, &job.input, &*job.gateway)?;
     job.reporter.stage(Stage::Evaluating);
     let stop = finish_by.max(SystemTime::now() + LATE_EVALUATION);
     let scores = evaluate(&[&network], &job.examples, &job.data.test, &job.definition, stop)?;
@@ -135,15 +133,20 @@ fn spent(job: &Job) -> Option<SpentPrivacy> {
     })
 }
 
-/// Uploads a contribution. If an earlier pod of this job handed one in and was lost before its result, that one stands:
-/// it was trained from the same input.
-fn hand_in(job: &Job, model: ModelHash, path: &Path) -> Result<ModelHash, Failure> {
-    let refused = match job.upload(model, path) {
+/// Which contribution counts after an upload. If an earlier pod of this job handed one in and was lost before its result,
+/// that one stands: it was trained from the same input.
+pub(crate) fn hand_in(
+    uploaded: Result<(), GatewayError>,
+    model: ModelHash,
+    input: &Input,
+    gateway: &dyn Gateway,
+) -> Result<ModelHash, Failure> {
+    let refused = match uploaded {
         Ok(()) => return Ok(model),
         Err(error @ GatewayError::Refused { status: 409, .. }) => error,
         Err(error) => return Err(error.into()),
     };
-    let earlier = retry(job.input.hand_in_by(), "earlier model", || job.gateway.earlier())?;
+    let earlier = retry(input.hand_in_by(), "earlier model", || gateway.earlier())?;
     let model = earlier.model.ok_or(refused)?;
     println!("model {model} was handed in by an earlier pod of this job and stands");
     Ok(model)

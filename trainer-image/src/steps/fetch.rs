@@ -15,7 +15,7 @@ use protocol::{job::Seat, types::ModelHash};
 use crate::{
     failure::Failure,
     gateway::{Gateway, GatewayError, retry},
-    job::Job,
+    input::Input,
 };
 
 /// Downloads at once: one that hangs must not use up the others' time.
@@ -24,7 +24,7 @@ const DOWNLOADS: usize = 8;
 const SHORTEST: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Fetched {
+pub(crate) enum Fetched {
     File(PathBuf),
     /// Why not, in the words of the result.
     Failed(String),
@@ -40,14 +40,19 @@ struct Downloads<'a> {
 
 /// Downloads every contribution, each with retries until `fetchUntil`. Only a refusal of this job fails it: what cannot
 /// be had costs that proposer its bit.
-pub(super) fn fetch_all(job: &Job) -> Result<Vec<Fetched>, Failure> {
+pub(crate) fn fetch_all(
+    input: &Input,
+    gateway: &dyn Gateway,
+    folder: &Path,
+    limit: u64,
+) -> Result<Vec<Fetched>, Failure> {
     let downloads = Downloads {
-        gateway: &*job.gateway,
-        folder: job.scratch_folder(),
-        limit: job.definition.max_model_bytes,
-        until: job.input.fetch_until(),
+        gateway,
+        folder,
+        limit,
+        until: input.fetch_until(),
     };
-    Ok(downloads.all(&job.identity().seats)?)
+    Ok(downloads.all(&input.document.identity.seats)?)
 }
 
 impl Downloads<'_> {

@@ -20,7 +20,12 @@ use crate::{
 /// Fetches the contributions, aggregates the valid ones and judges the aggregate on the own test split.
 pub fn vote(job: &Job) -> Result<StepResult, Failure> {
     let start = job.start_model()?;
-    let fetched = fetch_all(job)?;
+    let fetched = fetch_all(
+        &job.input,
+        &*job.gateway,
+        job.scratch_folder(),
+        job.definition.max_model_bytes,
+    )?;
     let mut excluded = Vec::new();
     let mut contributions = Vec::new();
     for (number, seat) in job.identity().seats.iter().enumerate() {

@@ -131,7 +131,11 @@ impl Site {
     }
 
     pub(crate) fn run_document(&self, step: Step, document: &serde_json::Value) -> Run {
-        let output = self.command(step, document).output().unwrap();
+        self.finish(&mut self.command(step, document))
+    }
+
+    fn finish(&self, command: &mut Command) -> Run {
+        let output = command.output().unwrap();
         let termination = fs::read_to_string(self.path("termination-log")).unwrap_or_default();
         assert_eq!(
             fs::read_dir(self.path("scratch")).unwrap().count(),
@@ -143,6 +147,12 @@ impl Site {
             termination,
             store: self.path("store"),
         }
+    }
+
+    /// With arguments of its own.
+    pub(crate) fn run_with(&self, input: &JobInput, arguments: &[&str]) -> Run {
+        let document = serde_json::to_value(input).unwrap();
+        self.finish(self.command(input.identity.step, &document).args(arguments))
     }
 
     pub(crate) fn run(&self, input: &JobInput) -> Run {
