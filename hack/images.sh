@@ -1,5 +1,5 @@
 #!/bin/bash
-# images.sh [--load] [operator|trainer|devnet|depot|trainer-gpu]...: builds fl-alliance/<name>:dev (all but the last by default) and, with --load, puts them into the test cluster.
+# images.sh [--load] [operator|trainer|devnet|depot|flock-sdk|trainer-gpu]...: builds fl-alliance/<name>:dev (all but the last by default) and, with --load, puts them into the test cluster.
 # Nothing is pulled: an image is a binary, the shared libraries it names, a passwd file, certificates and /tmp, run as uid 65532.
 # The cargo build takes minutes the first time; an image whose content did not change is neither rebuilt nor loaded again.
 #
@@ -20,8 +20,8 @@ names() {
   local n
   for n in "$@"; do
     case $n in
-      operator | trainer | devnet | depot | trainer-gpu) echo "$n" ;;
-      *) die "there is no image '$n': operator, trainer, devnet, depot or trainer-gpu" ;;
+      operator | trainer | devnet | depot | flock-sdk | trainer-gpu) echo "$n" ;;
+      *) die "there is no image '$n': operator, trainer, devnet, depot, flock-sdk or trainer-gpu" ;;
     esac
   done
 }
@@ -49,6 +49,33 @@ compile() {
 # The depot of the scenarios: what `kubectl exec` needs to fill and read a folder.
 DEPOT_TOOLS=(cat chmod find mkdir mv sleep tar)
 
+# The container of FLock's SDK that the scenarios bring: the Python of .build/flock-sdk, what is installed there, and the sample.
+SDK_VENV=$BUILD/flock-sdk
+
+# stage_flock_sdk DIR: interpreter and standard library without what a server never uses, packages, model.
+stage_flock_sdk() {
+  local dir=$1/app/usr/local python stdlib name so
+  python=$("$SDK_VENV/bin/python" -c 'import os, sys; print(os.path.realpath(sys._base_executable))')
+  stdlib=$("$SDK_VENV/bin/python" -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')
+  name=${stdlib##*/}
+  mkdir -p "$dir/lib" "$dir/app/packages"
+  install -m755 "$python" "$dir/bin/python3"
+  tar -C "${stdlib%/*}" --exclude=__pycache__ --exclude='*.a' --exclude="$name"/{site-packages,dist-packages,test,idlelib,lib2to3,tkinter,turtledemo,ensurepip,pydoc_data,config-\*} \
+    --exclude=lib-dynload/{_tkinter,_curses,_curses_panel,readline,nis,_dbm,_gdbm,_sqlite3,_test\*,_xx\*}.\* \
+    -cf - "$name" | tar -C "$dir/lib" -xf -
+  tar -C "$SDK_VENV/lib/$name/site-packages" --exclude=__pycache__ --exclude='pip*' --exclude='setuptools*' --exclude='pkg_resources*' --exclude='_distutils_hack*' --exclude='distutils-precedence.pth' \
+    -cf - . | tar -C "$dir/app/packages" -xf -
+  install -m644 "$ROOT/samples/flock-sdk/model.py" "$dir/app/"
+  # Modules whose libraries this system does not have work nowhere; a shared interpreter lies beside the standard library.
+  for so in "$dir/lib/$name/lib-dynload"/*.so; do
+    if ldd "$so" 2>/dev/null | grep -q 'not found'; then rm -f "$so"; fi
+  done
+  so=$(ldd "$python" | awk '$1 ~ /^libpython/ {print $3}')
+  [ -z "$so" ] || install -m755 "$(realpath "$so")" "$dir/lib/${so##*/}"
+  # Nothing can be written there later, and compiling it all at every start takes seconds.
+  "$SDK_VENV/bin/python" -m compileall -q --invalidation-mode unchecked-hash -s "$dir" -p /usr/local "$dir/lib/$name" "$dir/app" >/dev/null || true
+}
+
 # libraries FILE...: the paths of the shared libraries that FILEs load, with the loader, as this system resolves them.
 libraries() {
   LD_LIBRARY_PATH=$BUILD/libtorch/lib:$BUILD/libtorch-cuda/lib ldd "$@" | awk '
@@ -72,6 +99,7 @@ system() {
     case $lib in
       missing) die "a shared library that $* needs is not installed" ;;
       "$BUILD"/libtorch/* | "$BUILD"/libtorch-cuda/*) ;; # layers of their own
+      */libpython*) ;; # staged with its standard library
       *) install -D -m755 "$(realpath "$lib")" "$dir$lib" ;;
     esac
   done
@@ -91,6 +119,7 @@ stage() {
     operator) install -m755 "$TARGET/fl-alliance-operator" "$dir/app/usr/local/bin/" ;;
     devnet) install -m755 "$BIN/anvil" "$TARGET/fl-alliance-operator" "$dir/app/usr/local/bin/" ;;
     depot) for tool in "${DEPOT_TOOLS[@]}"; do install -m755 "$(realpath "$(command -v "$tool")")" "$dir/app/usr/local/bin/$tool"; done ;;
+    flock-sdk) stage_flock_sdk "$dir" ;;
     trainer | trainer-gpu)
       install -m755 "$TARGET/fl-alliance-trainer" "$dir/app/usr/local/bin/"
       layer libtorch
@@ -98,7 +127,7 @@ stage() {
       ;;
   esac
   # shellcheck disable=SC2046 # a list of paths without spaces
-  system "$dir/system" "$dir"/app/usr/local/bin/* $(find "$dir" -path '*/libtorch*' -name '*.so*')
+  system "$dir/system" "$dir"/app/usr/local/bin/* $(find "$dir"/libtorch* "$dir"/app/usr/local -name '*.so*' 2>/dev/null)
   # Whatever the builder's umask is, every user can read and pass.
   chmod -R go+rX "$dir/app" "$dir/system"
   cp "$(dockerfile "$name")" "$dir/Dockerfile"
@@ -111,6 +140,7 @@ dockerfile() {
     trainer-gpu) echo "$ROOT/trainer-image/gpu.Dockerfile" ;;
     devnet) echo "$ROOT/charts/fl-alliance-devnet/image/Dockerfile" ;;
     depot) echo "$ROOT/e2e/depot/Dockerfile" ;;
+    flock-sdk) echo "$ROOT/e2e/flock-sdk/Dockerfile" ;;
   esac
 }
 
@@ -122,12 +152,14 @@ image_key() {
     trainer-gpu) hash_of "$TARGET/fl-alliance-trainer" "$(dockerfile trainer-gpu)" "$STAMPS/libtorch" "$STAMPS/libtorch-cuda" "$0" ;;
     devnet) hash_of "$BIN/anvil" "$TARGET/fl-alliance-operator" "$(dockerfile devnet)" "$0" ;;
     depot) hash_of "$(realpath "$(command -v tar)")" "$(dockerfile depot)" "$0" ;;
+    flock-sdk) hash_of "$STAMPS/flock-sdk" "$ROOT/samples/flock-sdk/model.py" "$(dockerfile flock-sdk)" "$0" ;;
   esac
 }
 
 image() {
   local name=$1 ref=fl-alliance/$1:$TAG key id
   [ -n "$(dockerfile "$name")" ] || exit 1
+  [ "$name" != flock-sdk ] || "$ROOT/hack/flock-sdk.sh"
   key=$(image_key "$name")
   id=$("$BUILDER" inspect --type image -f '{{.Id}}' "$ref" 2>/dev/null) || id=none
   fresh "image-$name-$TAG" "$key $id" && return
@@ -145,7 +177,7 @@ main() {
     load=yes
     shift
   fi
-  [ $# -gt 0 ] || set -- operator trainer devnet depot
+  [ $# -gt 0 ] || set -- operator trainer devnet depot flock-sdk
   mapfile -t list < <(names "$@")
   [ "${#list[@]}" -eq $# ] || exit 1
   "$ROOT/hack/tools.sh"

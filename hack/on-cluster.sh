@@ -31,6 +31,6 @@ start_cluster
 # The program shares its dependencies with the operator: one cargo call builds all of it.
 IMAGE_COMPILE_ONLY=1 IMAGE_WITH=e2e hack/images.sh
 wait_cluster
-IMAGE_WITH=e2e hack/images.sh --load
+IMAGE_WITH=e2e hack/images.sh --load operator trainer devnet depot
 eval "$(e2e/cluster/env)"
 "${CARGO_TARGET_DIR:-$ROOT/target}/image/$PROGRAM" "$@"

@@ -5,7 +5,7 @@
     hack/table.py cancer --clients 3
 
 takes the Breast Cancer Wisconsin (Diagnostic) data that scikit-learn ships (569 rows, 30 columns, UCI, CC BY 4.0) and writes
-.build/data/cancer/client-0 ... client-2 and .build/data/cancer/held-out, each with `rows.csv` (or `rows.parquet`). Which row goes where is
+.build/data/cancer/client-0 ... client-2 and .build/data/cancer/held-out, each with `rows.csv` (or `rows.parquet`, or `dataset.json` for containers of FLock's SDK). Which row goes where is
 decided by hashes of its number, so the same arguments give the same files everywhere.
 
     hack/table.py cancer --whole trainer-image/tests/data/breast-cancer.csv
@@ -15,6 +15,7 @@ writes all rows into one file instead: that is the file the trainer's tests read
 import argparse
 import csv
 import hashlib
+import json
 import pathlib
 
 from sklearn.datasets import load_breast_cancer
@@ -53,12 +54,21 @@ def write_parquet(path, header, some):
     path.chmod(0o644)
 
 
+def write_json(path, header, some):
+    records = [dict(zip(header, [*map(float, row[:-1]), row[-1]])) for row in some]
+    path.write_text(json.dumps(records))
+    path.chmod(0o644)
+
+
+WRITERS = {"csv": ("rows.csv", write_csv), "parquet": ("rows.parquet", write_parquet), "json": ("dataset.json", write_json)}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("set", help="name of the folder below the output folder")
     parser.add_argument("--clients", type=int, default=3, help="how many client folders (default %(default)s)")
     parser.add_argument("--held-out", type=int, default=114, help="rows in held-out (default %(default)s, a fifth)")
-    parser.add_argument("--format", choices=["csv", "parquet"], default="csv")
+    parser.add_argument("--format", choices=list(WRITERS), default="csv")
     parser.add_argument("--seed", default="1", help="another seed gives another split (default %(default)s)")
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / ".build/data")
     parser.add_argument("--whole", type=pathlib.Path, help="write all rows into this CSV file and nothing else")
@@ -77,7 +87,8 @@ def main():
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o755)
         some = [table[i] for i in sorted(part)]
-        (write_csv if args.format == "csv" else write_parquet)(folder / f"rows.{args.format}", header, some)
+        file, write = WRITERS[args.format]
+        write(folder / file, header, some)
     print(f"{args.out / args.set}: {args.clients} clients, {len(table) - args.held_out} rows between them, {args.held_out} held out")
 
 

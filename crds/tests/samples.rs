@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf};
 
 use crds::{FLChain, FLClient, FLTask};
 use protocol::{
-    definition::Definition,
+    definition::TaskDefinition,
     types::{DefinitionHash, ModelHash},
 };
 use serde::Deserialize;
@@ -35,6 +35,8 @@ fn every_sample_is_read_without_losing_a_field() {
         "devnet/clients.yaml",
         "table/task.yaml",
         "table/clients.yaml",
+        "flock-sdk/task.yaml",
+        "flock-sdk/clients.yaml",
         "client-gpu.yaml",
         "task-join.yaml",
         "chain-base.yaml",
@@ -63,7 +65,7 @@ fn every_sample_is_read_without_losing_a_field() {
         );
         seen += 1;
     }
-    assert_eq!(seen, 14);
+    assert_eq!(seen, 19);
 }
 
 #[test]
@@ -72,6 +74,7 @@ fn the_profiles_have_the_numbers_of_the_specification() {
         ("devnet/task.yaml", "0.05"),
         ("devnet/task-paper.yaml", "0.125"),
         ("table/task.yaml", "0.05"),
+        ("flock-sdk/task.yaml", "0.05"),
     ] {
         let task = only::<FLTask>(file, "FLTask").remove(0);
         let create = task.spec.create.expect("created");
@@ -82,14 +85,18 @@ fn the_profiles_have_the_numbers_of_the_specification() {
         assert_eq!(create.parameters.slashed_per_stake.to_string(), slashed);
         assert!(p.stall_timeout >= 2 * (p.join_window + p.propose_window + p.commit_window + p.reveal_window));
         let definition = task.spec.definition.expect("definition");
-        let definition = Definition::parse(definition.0.to_string().as_bytes()).expect("definition");
-        assert_eq!(definition.evaluation.epsilon.as_str(), "0.05");
+        let definition = TaskDefinition::parse(definition.0.to_string().as_bytes()).expect("definition");
+        let evaluation = match &definition {
+            TaskDefinition::Trainer(definition) => &definition.evaluation,
+            TaskDefinition::FlockSdk(definition) => definition.evaluation(),
+        };
+        assert_eq!(evaluation.epsilon.as_str(), "0.05");
     }
 }
 
 #[test]
 fn the_samples_clients_can_enter_the_samples_task() {
-    for folder in ["devnet", "table"] {
+    for folder in ["devnet", "table", "flock-sdk"] {
         let task = only::<FLTask>(&format!("{folder}/task.yaml"), "FLTask").remove(0);
         let parameters = task.spec.create.expect("created").parameters;
         let clients = only::<FLClient>(&format!("{folder}/clients.yaml"), "FLClient");

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use anyhow::{Context, Result};
+
 use crate::shell::{build_dir, root};
 
 /// The data sets on this machine, a folder each, as `hack/data.py` makes them.
@@ -24,6 +26,12 @@ pub fn image(name: &str) -> String {
 pub fn image_repository(name: &str) -> String {
     let prefix = std::env::var("FLA_IMAGE_PREFIX").unwrap_or_else(|_| "fl-alliance".to_owned());
     format!("{prefix}/{name}")
+}
+
+/// The container of FLock's SDK by its digest, as `e2e/cluster/load` found it.
+pub fn flock_sdk_image() -> Result<String> {
+    std::env::var("FLA_FLOCK_SDK_IMAGE")
+        .context("FLA_FLOCK_SDK_IMAGE is not set: run hack/images.sh --load, then eval \"$(e2e/cluster/env)\"")
 }
 
 /// A binary that `hack/images.sh` compiled, the same that is in the images.

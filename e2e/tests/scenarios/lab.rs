@@ -6,11 +6,12 @@ use e2e::{cluster, data, devnet::Devnet, env, site::Site, sweep};
 use kube::Client;
 
 /// Namespaces that the shared operator serves, one or two a scenario.
-const TENANTS: [&str; 12] = [
+const TENANTS: [&str; 13] = [
     "whole",
     "poisoned",
     "bad-input",
     "chain-input",
+    "flock-sdk",
     "foreign",
     "gpu",
     "lagging",

@@ -8,6 +8,7 @@
 mod bad_input;
 mod chain_input;
 mod chaos;
+mod flock_sdk;
 mod foreign;
 mod gpu;
 mod lab;
