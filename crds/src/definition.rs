@@ -64,14 +64,24 @@ impl JsonSchema for DefinitionDocument {
             "The training definition; its SHA-256 in RFC 8785 form is on chain. There are no defaults and no floats: a key \
              that may be left out is a feature that is not used."
         );
-        document["x-kubernetes-validations"] = json!([{
-            "rule": "has(self.flockSdk) ? \
-                     !has(self.architecture) && !has(self.training) && !has(self.seed) && !has(self.split) && \
-                     !has(self.aggregation) && !has(self.preprocessing) && !has(self.data) : \
-                     has(self.architecture) && has(self.training) && has(self.seed) && has(self.split) && has(self.aggregation)",
-            "message": "architecture, training, seed, split and aggregation are required; with flockSdk they must be absent, \
-                        like preprocessing and data: the container has its own"
-        }]);
+        let ours = ["architecture", "training", "seed", "split", "aggregation"];
+        let mut rules: Vec<Value> = ours
+            .iter()
+            .map(|field| {
+                json!({
+                    "rule": format!("has(self.flockSdk) || has(self.{field})"),
+                    "fieldPath": format!(".{field}"), "reason": "FieldValueRequired",
+                    "message": format!("{field} is required, unless flockSdk names a container")
+                })
+            })
+            .collect();
+        rules.push(json!({
+            "rule": "!has(self.flockSdk) || (!has(self.architecture) && !has(self.training) && !has(self.seed) && \
+                     !has(self.split) && !has(self.aggregation) && !has(self.preprocessing) && !has(self.data))",
+            "message": "with flockSdk there is no architecture, training, seed, split, aggregation, preprocessing or data: \
+                        the container has its own"
+        }));
+        document["x-kubernetes-validations"] = rules.into();
         Schema::try_from(document).unwrap_or_else(|_| json_schema!({ "type": "object" }))
     }
 }

@@ -114,6 +114,8 @@ async fn good_manifests_are_taken() {
         "devnet/clients.yaml",
         "table/task.yaml",
         "table/clients.yaml",
+        "flock-sdk/task.yaml",
+        "flock-sdk/clients.yaml",
         "client-gpu.yaml",
         "task-join.yaml",
         "chain-base.yaml",
@@ -194,6 +196,26 @@ async fn bad_manifests_are_refused_in_words_that_help() {
         (
             with(task(), "/spec/definition/seed", Value::Null),
             "spec.definition.seed",
+        ),
+        (
+            with(
+                task(),
+                "/spec/definition/flockSdk",
+                json!({"image": format!("sha256:{}", "5a".repeat(32)), "cpu": "amd64"}),
+            ),
+            "the container has its own",
+        ),
+        (
+            with(client_object(), "/spec/data/format", json!("json")),
+            "trainer.flockSdk reads data of format json",
+        ),
+        (
+            with(
+                with(client_object(), "/spec/data/format", json!("json")),
+                "/spec/trainer/flockSdk",
+                json!({"image": "registry.example/model:1"}),
+            ),
+            "image must name a digest",
         ),
         (
             with(task(), "/spec/definition/evaluation/epsilon", json!(0.05)),
