@@ -22,6 +22,8 @@ main() {
     # Where the kernel enforces AppArmor, the engine must be able to load its profile.
     if [ "$(cat /sys/module/apparmor/parameters/enabled 2>/dev/null)" = Y ]; then want+=(apparmor); fi
   fi
+  # Debian's python3 comes without what makes environments; other Pythons have it.
+  python3 -c 'import ensurepip' 2>/dev/null || want+=(python3-venv)
   # An engine from elsewhere (docker-ce, Docker Desktop) conflicts with docker.io and serves as well.
   if command -v dockerd >/dev/null || docker_answers; then want=("${want[@]/docker.io/}"); fi
   mapfile -t want < <(printf '%s\n' "${want[@]}" | grep .)
