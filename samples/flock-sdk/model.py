@@ -7,8 +7,8 @@ import math
 
 from flock_sdk import FlockModel, FlockSDK
 
-EPOCHS = 5
-LEARNING_RATE = 0.1
+EPOCHS = 50
+LEARNING_RATE = 0.01
 TEST_SHARE = 5  # every fifth record
 
 
