@@ -435,6 +435,45 @@ fn a_model_above_the_limit_or_without_parameters_is_no_contribution() {
     }
 }
 
+#[test]
+fn a_contribution_that_ends_the_container_is_found_and_left_out() {
+    let site = site();
+    write_records(&site, 3);
+    let metadata = |n: u8| Metadata::contribution(TASK, protocol::types::Round(0), participant(n));
+    let seats = vec![
+        seat(1, stored(&site, b"good", &metadata(1))),
+        seat(2, stored(&site, b"deadly", &metadata(2))),
+    ];
+    let container = stand_in(|_, stream, length| {
+        let mut body = vec![0; usize::try_from(length).unwrap()];
+        stream.read_exact(&mut body).unwrap();
+        let call: Value = serde_json::from_slice(&body).unwrap();
+        let list = call["parameters_list"].as_array().cloned().unwrap_or_default();
+        let answer = match call["method"].as_str().unwrap() {
+            // The connection is closed without a word.
+            "aggregate" if list.contains(&json!("ZGVhZGx5")) => return,
+            "aggregate" => json!({"parameters": list[0]}),
+            _ => json!({"accuracy": 0.5}),
+        };
+        let answer = answer.to_string();
+        let head = format!("HTTP/1.0 200 OK\r\nContent-Length: {}\r\n\r\n", answer.len());
+        stream.write_all((head + &answer).as_bytes()).unwrap();
+    });
+    let vote = voted(&run(
+        &site,
+        &input(&site, Step::Vote, 3, 0, genesis(), seats),
+        &container,
+    ));
+    assert_eq!((vote.mask.0, vote.score), (0b01, Score::For));
+    assert_eq!(vote.excluded.len(), 1);
+    assert_eq!(
+        (vote.excluded[0].seat, vote.excluded[0].reason.as_str()),
+        (1, "invalid (ended): the container cannot aggregate it")
+    );
+    let aggregate = fs::read(site.path("store").join(vote.aggregate.to_string())).unwrap();
+    assert_eq!(&aggregate[OpaqueHeader::BYTES..], b"good");
+}
+
 /// In KiB, from the process's own counters.
 fn memory(process: u32, counter: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
