@@ -191,6 +191,9 @@ pub struct TrainerSpec {
     /// Limit of the scratch volume (models and checkpoints); 2Gi if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scratch_size: Option<Quantity>,
+    /// What a training that is interrupted (an eviction, a node that is drained) goes on from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoints: Option<CheckpointSpec>,
     /// Size of /dev/shm, for loaders with several processes; the runtime's own if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shm_size: Option<Quantity>,
@@ -238,6 +241,21 @@ pub struct EnvValue {
     #[serde(default)]
     #[schemars(length(max = 4096))]
     pub value: String,
+}
+
+/// How often a training leaves a checkpoint, and where.
+#[derive(JsonSchema, Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CheckpointSpec {
+    /// At least between two of them; 60 if absent. One more is made when the pod is told to stop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 5, max = 86400))]
+    pub every_seconds: Option<u32>,
+    /// Largest one that is kept at the gateway too, so that the Job can go on on another node: about three models with
+    /// sgd and momentum, four with adam. Absent: none is kept there, and a pod that takes over from a lost one begins
+    /// again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway_size: Option<Quantity>,
 }
 
 fn data_format(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
@@ -408,6 +426,10 @@ pub struct LastTraining {
     /// If the definition asks for private training.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub privacy: Option<SpentPrivacy>,
+    /// The step from which it went on after an interruption; absent if there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::count")]
+    pub resumed_from: Option<u64>,
 }
 
 /// At most what this task has cost the records of a participant that trained in every round so far.
@@ -445,6 +467,10 @@ pub struct RunningJob {
     /// When the trainer expects to be done with this stage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_end: Option<Time>,
+    /// The step from which it went on after an interruption; absent if there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::count")]
+    pub resumed_from: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reported_at: Option<Time>,
 }

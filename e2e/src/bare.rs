@@ -79,6 +79,7 @@ impl BareJob {
             gateway: format!("file://{MOUNT}/{name}"),
             finish_by: Timestamp(now + PATIENCE.as_secs()),
             fetch_until: Timestamp(now + PATIENCE.as_secs()),
+            checkpoints: None,
             ..self.input.clone()
         };
         let secret = json!({

@@ -139,6 +139,34 @@ pub struct JobInput {
     pub finish_by: Timestamp,
     /// `vote`: how long to retry fetching contributions before the bit is cleared.
     pub fetch_until: Timestamp,
+    /// `train`: how often and where to keep what an interrupted training goes on from. Absent: in the scratch volume, once
+    /// a minute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoints: Option<Checkpoints>,
+}
+
+/// What an interrupted training goes on from, and where it is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Checkpoints {
+    /// At least between two of them; one more is made when the process is told to stop.
+    pub every_seconds: u32,
+    /// Size of the scratch volume, which must not be filled up; absent: unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scratch_bytes: Option<u64>,
+    /// Largest one that is handed to the gateway too; absent: none is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway_bytes: Option<u64>,
+}
+
+impl Default for Checkpoints {
+    fn default() -> Self {
+        Self {
+            every_seconds: 60,
+            scratch_bytes: None,
+            gateway_bytes: None,
+        }
+    }
 }
 
 /// Largest progress document, in bytes.
@@ -168,6 +196,9 @@ pub struct JobProgress {
     /// When the stage is expected to end; absolute, so that it stays true while it is on its way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_end: Option<Timestamp>,
+    /// The step after which an earlier process of this Job was interrupted and this one went on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resumed_from: Option<u64>,
 }
 
 /// What a Job is busy with.
@@ -271,6 +302,9 @@ pub struct TrainResult {
     /// Of a private training; absent otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub privacy: Option<SpentPrivacy>,
+    /// The step after which the last interruption was made good; absent if there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resumed_from: Option<u64>,
 }
 
 /// At most what this task has cost the records of a participant that trained in every round so far.
@@ -308,7 +342,8 @@ pub struct ExcludedSeat {
     pub reason: String,
 }
 
-/// Exit codes of the trainer. All but [`ExitCode::Transient`] fail the Job at once (podFailurePolicy).
+/// Exit codes of the trainer. Those of [`ExitCode::FINAL`] fail the Job at once, [`ExitCode::Stopped`] does not count as
+/// a failure (podFailurePolicy).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ExitCode {
     Ok = 0,
@@ -326,6 +361,8 @@ pub enum ExitCode {
     Device = 68,
     /// The gateway refused this Job (token, different second write).
     Refused = 69,
+    /// Stopped by SIGTERM, which comes from outside: an eviction, a node that is drained. 128 + 15, as shells say it.
+    Stopped = 143,
 }
 
 impl ExitCode {
@@ -341,6 +378,7 @@ impl ExitCode {
             67 => Self::Input,
             68 => Self::Device,
             69 => Self::Refused,
+            143 => Self::Stopped,
             _ => return None,
         })
     }

@@ -209,6 +209,7 @@ fn training(model: protocol::types::ModelHash) -> TrainResult {
         seconds: "3".to_owned(),
         stopped_early: false,
         privacy: None,
+        resumed_from: None,
     }
 }
 

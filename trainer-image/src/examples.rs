@@ -1,9 +1,16 @@
 //! The data set on the device: pixels stay bytes there and become floats a batch at a time.
 
-use protocol::definition::{Data, Definition};
+use protocol::{
+    definition::{Data, Definition},
+    types::B256,
+};
+use sha2::{Digest, Sha256};
 use tch::{Device, Kind, TchError, Tensor};
 
-use crate::dataset::{Dataset, Features, Labels};
+use crate::{
+    dataset::{Dataset, Features, Labels},
+    tensors,
+};
 
 /// Records on the device.
 #[derive(Debug)]
@@ -59,6 +66,20 @@ impl Examples {
                 .f_add_scalar_(shift)?;
         }
         Ok((features, self.labels.f_index_select(0, records)?))
+    }
+
+    /// SHA-256 over inputs, labels and the numbers of the records to train on.
+    pub fn fingerprint(&self, train: &[i64]) -> Result<B256, TchError> {
+        let mut digest = Sha256::new();
+        let mut buffer = Vec::new();
+        for part in [&self.features, &self.labels, &Tensor::f_from_slice(train)?] {
+            digest.update((part.numel() as u64).to_le_bytes());
+            tensors::read(part, &mut buffer, |piece| {
+                digest.update(piece);
+                Ok::<_, TchError>(())
+            })?;
+        }
+        Ok(B256::from(<[u8; 32]>::from(digest.finalize())))
     }
 
     pub fn label_unit(&self) -> f64 {

@@ -44,6 +44,8 @@ pub enum Failure {
     Torch(#[from] TchError),
     #[error("model: {0}")]
     Model(#[from] ModelError),
+    #[error("stopped by SIGTERM after step {step}; {}", kept(*.here, *.gateway))]
+    Stopped { step: u64, here: bool, gateway: bool },
     #[error("{}: {error}", .path.display())]
     Io { path: PathBuf, error: io::Error },
 }
@@ -61,6 +63,7 @@ impl Failure {
             Self::Aggregation(_) => "aggregation",
             Self::Torch(_) => "torch",
             Self::Model(_) => "model",
+            Self::Stopped { .. } => "stopped",
             Self::Io { .. } => "io",
         }
     }
@@ -84,7 +87,17 @@ impl Failure {
             | Self::Model(_)
             | Self::Io { .. } => ExitCode::Transient,
             Self::StartModel(_) => ExitCode::Definition,
+            Self::Stopped { .. } => ExitCode::Stopped,
         }
+    }
+}
+
+/// Where what a stopped training goes on from is.
+fn kept(here: bool, gateway: bool) -> &'static str {
+    match (here, gateway) {
+        (_, true) => "the gateway has what another pod goes on from",
+        (true, false) => "the scratch volume has what this training goes on from",
+        (false, false) => "nothing of it could be kept",
     }
 }
 

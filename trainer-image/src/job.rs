@@ -16,7 +16,6 @@ use protocol::{
     types::ModelHash,
 };
 use tch::Device;
-use tempfile::TempDir;
 
 use crate::{
     dataset::Dataset,
@@ -27,6 +26,8 @@ use crate::{
     input::Input,
     network::{ModuleError, Network},
     reporter::Reporter,
+    scratch::Scratch,
+    termination::Termination,
     threads,
 };
 
@@ -41,7 +42,10 @@ pub struct Job {
     pub reporter: Reporter,
     /// The file of an architecture that has one.
     module: Option<PathBuf>,
-    scratch: TempDir,
+    /// Whether the process was told to stop.
+    pub termination: Arc<Termination>,
+    scratch: Scratch,
+    scratch_root: PathBuf,
 }
 
 impl std::fmt::Debug for Job {
@@ -60,17 +64,16 @@ impl Job {
         definition: Definition,
         gateway: Arc<dyn Gateway>,
         scratch: &Path,
+        termination: Arc<Termination>,
     ) -> Result<Self, Failure> {
         let threads = threads::for_training(&definition);
         tch::set_num_threads(i32::try_from(threads).unwrap_or(1));
         let device = device::select(input.document.device)?;
-        let scratch = tempfile::Builder::new()
-            .prefix("fl-alliance-")
-            .tempdir_in(scratch)
-            .map_err(|error| Failure::Io {
-                path: scratch.to_owned(),
-                error,
-            })?;
+        let scratch_root = scratch.to_owned();
+        let scratch = Scratch::new(&scratch_root).map_err(|error| Failure::Io {
+            path: scratch_root.clone(),
+            error,
+        })?;
         let reporter = Reporter::start(gateway.clone());
         reporter.stage(Stage::Reading);
         let document = &input.document;
@@ -92,7 +95,9 @@ impl Job {
             examples,
             reporter,
             module: None,
+            termination,
             scratch,
+            scratch_root,
         };
         job.module = job.fetch_module()?;
         Ok(job)
@@ -122,8 +127,14 @@ impl Job {
         &self.input.document.identity
     }
 
+    /// Goes away with the process.
     pub fn scratch_folder(&self) -> &Path {
         self.scratch.path()
+    }
+
+    /// What is here stays for the next process.
+    pub fn scratch_root(&self) -> &Path {
+        &self.scratch_root
     }
 
     /// Writes a file into the scratch space.

@@ -3,6 +3,7 @@
 #![deny(unsafe_code)]
 
 pub mod by_hand;
+mod checkpoint;
 mod cuda;
 pub mod dataset;
 pub mod device;
@@ -21,8 +22,10 @@ pub mod privacy;
 pub mod report;
 pub mod reporter;
 pub mod schedule;
+mod scratch;
 pub mod shuffle;
 pub mod steps;
+mod tensors;
 pub mod termination;
 pub mod threads;
 pub mod training;

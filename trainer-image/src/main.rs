@@ -1,7 +1,7 @@
 //! The command line of the trainer.
 #![forbid(unsafe_code)]
 
-use std::{path::PathBuf, process};
+use std::{path::PathBuf, process, sync::Arc};
 
 use clap::{Args, Parser, Subcommand};
 use protocol::{
@@ -17,7 +17,8 @@ use trainer_image::{
     input::Input,
     job::Job,
     report::{self, TerminationLog},
-    steps, termination,
+    steps,
+    termination::Termination,
 };
 
 const ABOUT: &str = "Trains and judges models for one participant of an FL Alliance task.
@@ -31,13 +32,14 @@ starting with 'error:'.";
 
 const EXIT_CODES: &str = "Exit codes:
    0  done
-   1  worth another try (network, gateway not reachable, stopped by SIGTERM)
+   1  worth another try (network, gateway not reachable)
   64  the data cannot be read or does not fit the definition
   65  the definition cannot be run
   66  out of memory
   67  the input document is not what this trainer understands
   68  the requested device is not there
-  69  the gateway refused this job";
+  69  the gateway refused this job
+ 143  stopped by SIGTERM: start it again; a training goes on from its checkpoint";
 
 #[derive(Parser)]
 #[command(name = "fl-alliance-trainer", version, about = ABOUT, after_help = EXIT_CODES)]
@@ -148,10 +150,11 @@ fn main() -> process::ExitCode {
         Command::Devices => return answer(Ok(device::found())),
     };
     let log = TerminationLog::new(common.termination_log.clone());
-    if let Err(error) = termination::watch(log.clone()) {
-        eprintln!("SIGTERM will not be answered with a message: {error}");
-    }
-    match run(step, common) {
+    let termination = Termination::watch(log.clone()).unwrap_or_else(|error| {
+        eprintln!("SIGTERM will not be answered: {error}");
+        Arc::default()
+    });
+    match run(step, common, termination) {
         Ok(line) => {
             log.write(&line);
             println!("{line}");
@@ -183,7 +186,7 @@ fn code(code: ExitCode) -> process::ExitCode {
     process::ExitCode::from(code as u8)
 }
 
-fn run(step: Step, common: Common) -> Result<String, Failure> {
+fn run(step: Step, common: Common, termination: Arc<Termination>) -> Result<String, Failure> {
     let scratch = common.scratch.unwrap_or_else(|| {
         let mounted = PathBuf::from(SCRATCH_DIRECTORY);
         if mounted.is_dir() {
@@ -208,7 +211,7 @@ fn run(step: Step, common: Common) -> Result<String, Failure> {
             return report::deliver(agent.input(), agent.gateway(), outcome);
         }
     };
-    let job = Job::prepare(input, definition, gateway, &scratch)?;
+    let job = Job::prepare(input, definition, gateway, &scratch, termination)?;
     let outcome = match step {
         Step::Check => steps::check(&job)?,
         Step::Train => steps::train(&job)?,

@@ -11,7 +11,7 @@ use protocol::{
 };
 use tch::{Device, Kind, TchError, Tensor};
 
-use crate::failure::Failure;
+use crate::{failure::Failure, tensors};
 
 mod forward;
 mod module;
@@ -57,7 +57,7 @@ pub struct Network {
 }
 
 impl Network {
-    /// Reads a model file, one tensor at a time. Its tensors must be the architecture's; metadata is not looked at.
+    /// Reads a model file, a piece at a time. Its tensors must be the architecture's; metadata is not looked at.
     /// `module`: the file of an architecture that has one.
     pub fn load(definition: &Definition, path: &Path, module: Option<&Path>, device: Device) -> Result<Self, Failure> {
         let file = std::fs::File::open(path).map_err(|error| Failure::Io {
@@ -69,27 +69,24 @@ impl Network {
         header
             .require(&network.specs, header.metadata())
             .map_err(Failure::StartModel)?;
+        let mut buffer = Vec::new();
         for (i, spec) in network.specs.iter().enumerate() {
             let missing = || Failure::StartModel(ModelError::Missing(spec.name.clone()));
             let entry = header.tensor(&spec.name).ok_or_else(missing)?;
-            let mut bytes = vec![0u8; usize::try_from(entry.size()).map_err(|_| ModelError::Overflow)?];
-            ReadAt::read_exact_at(&file, &mut bytes, header.header_len() + entry.start).map_err(|error| {
-                Failure::Io {
+            if network.parameters.len() == i {
+                let shape: Vec<i64> = spec.shape.iter().map(|&d| d as i64).collect();
+                let parameter = Tensor::f_empty(&shape[..], (Kind::Float, device))?;
+                network.parameters.push(parameter.f_set_requires_grad(true)?);
+            }
+            let mut position = header.header_len() + entry.start;
+            tensors::fill(&network.parameters[i], &mut buffer, |piece| {
+                ReadAt::read_exact_at(&file, piece, position).map_err(|error| Failure::Io {
                     path: path.to_owned(),
                     error,
-                }
+                })?;
+                position += piece.len() as u64;
+                Ok::<_, Failure>(())
             })?;
-            let shape: Vec<i64> = spec.shape.iter().map(|&d| d as i64).collect();
-            let values = Tensor::f_from_data_size(&bytes, &shape, Kind::Float)?;
-            match network.parameters.get_mut(i) {
-                Some(parameter) => {
-                    let _guard = tch::no_grad_guard();
-                    parameter.f_copy_(&values)?;
-                }
-                None => network
-                    .parameters
-                    .push(values.f_to_device(device)?.f_set_requires_grad(true)?),
-            }
         }
         Ok(network)
     }
@@ -181,9 +178,8 @@ impl Network {
 
     /// Whether no parameter is NaN or infinite.
     pub fn is_finite(&self) -> Result<bool, TchError> {
-        let _guard = tch::no_grad_guard();
         for parameter in &self.parameters {
-            if parameter.f_isfinite()?.f_all()?.f_int64_value(&[])? == 0 {
+            if !tensors::is_finite(parameter)? {
                 return Ok(false);
             }
         }
@@ -239,15 +235,14 @@ pub fn write_model(
 ) -> Result<ModelHash, Failure> {
     let layout = Layout::new(specs, metadata)?;
     let mut writer = ModelWriter::new(&layout, out)?;
-    let mut values = Vec::new();
+    let mut buffer = Vec::new();
     for entry in layout.tensors() {
         let position = specs.iter().position(|spec| spec.name == entry.spec.name);
         let missing = || ModelError::Missing(entry.spec.name.clone());
         let parameter = parameters.get(position.ok_or_else(missing)?).ok_or_else(missing)?;
-        let parameter = parameter.f_detach()?.f_to_device(Device::Cpu)?.f_contiguous()?;
-        values.resize(parameter.numel(), 0f32);
-        parameter.f_copy_data(&mut values, parameter.numel())?;
-        writer.write_f32(&values)?;
+        tensors::read(parameter, &mut buffer, |piece| {
+            writer.write_bytes(piece).map_err(Failure::from)
+        })?;
     }
     Ok(writer.finish()?)
 }

@@ -75,6 +75,30 @@ impl Optimizer {
     }
 }
 
+impl Optimizer {
+    /// What it has gathered so far, in a fixed order.
+    pub fn state(&self) -> Vec<&Tensor> {
+        match &self.rule {
+            Rule::Sgd(sgd) => sgd.velocities.iter().collect(),
+            Rule::Adam(adam) => adam.means.iter().chain(&adam.squares).collect(),
+        }
+    }
+
+    /// Steps that have a say in the next one.
+    pub fn steps(&self) -> i32 {
+        match &self.rule {
+            Rule::Sgd(_) => 0,
+            Rule::Adam(adam) => adam.steps,
+        }
+    }
+
+    pub fn set_steps(&mut self, steps: i32) {
+        if let Rule::Adam(adam) = &mut self.rule {
+            adam.steps = steps;
+        }
+    }
+}
+
 /// Scales all gradients so that their common norm is at most `limit`; without asking the device for a number.
 fn clip(gradients: &mut [Tensor], limit: f64) -> Result<(), TchError> {
     let mut total: Option<Tensor> = None;

@@ -110,6 +110,7 @@ impl Reporter {
             loss: None,
             records_per_second: None,
             expected_end: None,
+            resumed_from: None,
         });
     }
 }
@@ -156,6 +157,16 @@ mod tests {
         fn put_result(&self, _: &str) -> Result<(), GatewayError> {
             Ok(())
         }
+
+        fn put_checkpoint(&self, _: &str, _: std::fs::File, _: ModelHash) -> Result<(), GatewayError> {
+            Ok(())
+        }
+
+        fn fetch_checkpoint(&self, _: &str, _: &Path, _: u64) -> Result<bool, GatewayError> {
+            Ok(false)
+        }
+
+        fn drop_checkpoint(&self, _: &str) {}
 
         fn put_progress(&self, word: &JobProgress) -> Result<(), GatewayError> {
             let _ = self.told.send(word.stage);

@@ -10,6 +10,7 @@ use protocol::{
 use tch::Reduction;
 
 use crate::{
+    checkpoint::Keeper,
     device,
     evaluate::{decimal, evaluate},
     failure::Failure,
@@ -70,13 +71,19 @@ pub fn check(job: &Job) -> Result<StepResult, Failure> {
 
 /// A contribution from the round's start model and the training split.
 pub fn train(job: &Job) -> Result<StepResult, Failure> {
-    let mut network = job.load(&job.start_model()?)?;
+    let start = job.start_model()?;
+    let mut network = job.load(&start)?;
+    // Of a large model it would be room that a checkpoint needs.
+    let _ = std::fs::remove_file(&start);
     let identity = job.identity();
     let seat = Seat {
         participant: identity.participant,
         round: identity.round,
     };
     let finish_by = job.input.finish_by();
+    // From here on until the end of the process: what is nearly done is finished.
+    std::mem::forget(job.termination.answer());
+    let mut keeper = Keeper::new(job);
     let trained = training::train(
         &mut network,
         &job.examples,
@@ -88,10 +95,12 @@ pub fn train(job: &Job) -> Result<StepResult, Failure> {
             finish_by,
             reporter: &job.reporter,
         },
+        &mut keeper,
     )?;
     let metadata = Metadata::contribution(identity.task, identity.round, identity.participant);
     let (path, model) = job.write("contribution", |out| network.save(&metadata, out))?;
     let model = hand_in(job.upload(model, &path), model, &job.input, &*job.gateway)?;
+    keeper.forget();
     job.reporter.stage(Stage::Evaluating);
     let stop = finish_by.max(SystemTime::now() + LATE_EVALUATION);
     let scores = evaluate(&[&network], &job.examples, &job.data.test, &job.definition, stop)?;
@@ -112,6 +121,7 @@ pub fn train(job: &Job) -> Result<StepResult, Failure> {
         seconds: format!("{:.3}", trained.seconds),
         stopped_early: trained.stopped_early,
         privacy: spent(job),
+        resumed_from: trained.resumed_from,
     }))
 }
 

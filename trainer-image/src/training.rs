@@ -1,25 +1,38 @@
 //! The training loop.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use protocol::{
-    definition::{Definition, EarlyStop, Training},
-    job::{DOCUMENT_VERSION, JobProgress, Stage},
-    types::{Address, Round, Timestamp},
+    architecture::Architecture,
+    definition::{Definition, Training},
+    types::{Address, Round},
 };
-use tch::{Device, Reduction, TchError, Tensor};
+use sha2::{Digest, Sha256};
+use tch::{Device, Reduction};
 
 use crate::{
-    evaluate::decimal, examples::Examples, failure::Failure, loss, network::Network, optimizer::Optimizer,
-    reporter::Reporter, schedule, shuffle::shuffle,
+    checkpoint::{Keeper, Part},
+    examples::Examples,
+    failure::Failure,
+    loss,
+    network::Network,
+    optimizer::Optimizer,
+    reporter::Reporter,
+    schedule,
+    shuffle::shuffle,
+    tensors,
 };
 
+mod good;
+mod plan;
+mod position;
 mod private;
 
+use good::Good;
+use plan::{Plan, Progress};
+use position::MeanLoss;
+pub(crate) use position::{Exact, Position};
 use private::Private;
-
-/// Between two lines of progress.
-const REPORT_EVERY: Duration = Duration::from_secs(2);
 
 /// Whose training this is; with the definition's seed it fixes the order of records.
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +51,8 @@ pub struct Trained {
     pub loss: f64,
     pub seconds: f64,
     pub stopped_early: bool,
+    /// The step after which an earlier process was interrupted.
+    pub resumed_from: Option<u64>,
 }
 
 /// Under what terms one round's training runs.
@@ -50,119 +65,44 @@ pub struct Terms<'a> {
     pub reporter: &'a Reporter,
 }
 
-struct Progress<'a> {
-    started: Instant,
-    reported: Instant,
-    seen: u64,
-    total: u64,
-    finish_by: SystemTime,
-    reporter: &'a Reporter,
-}
-
-impl Progress<'_> {
-    fn line(&mut self, plan: &Plan, epoch: u32, step: u64, loss: f64) {
-        self.reported = Instant::now();
-        let rate = self.seen as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
-        let needed = self.total.saturating_sub(self.seen) as f64 / rate.max(1e-9);
-        let allowed = self
-            .finish_by
-            .duration_since(SystemTime::now())
-            .unwrap_or_default()
-            .as_secs_f64();
-        let left = needed.min(allowed);
-        println!(
-            "train: epoch {} step {step} loss {loss:.4} {rate:.0} records/s {left:.0} s left",
-            plan.place(epoch)
-        );
-        let end = SystemTime::now() + Duration::from_secs_f64(left);
-        self.reporter.say(JobProgress {
-            version: DOCUMENT_VERSION,
-            stage: Stage::Training,
-            epoch: Some(epoch + 1),
-            epochs: plan.epochs,
-            steps: Some(step),
-            loss: Some(decimal(loss)),
-            records_per_second: Some(format!("{rate:.0}")),
-            expected_end: end.duration_since(UNIX_EPOCH).ok().map(|at| Timestamp(at.as_secs())),
-        });
-    }
-}
-
-/// How long a round's training is for so many records.
-struct Plan {
-    epochs: Option<u32>,
-    steps: u64,
-}
-
-impl Plan {
-    fn new(training: &Training, records: usize) -> Self {
-        let per_epoch = (records as u64).div_ceil(u64::from(training.batch_size)).max(1);
-        let steps = match (training.epochs, training.steps) {
-            (Some(epochs), _) => per_epoch * u64::from(epochs),
-            (None, steps) => steps.unwrap_or(1).into(),
-        };
-        Self {
-            epochs: training.epochs,
-            steps,
-        }
-    }
-
-    /// Of how many epochs this is the one, as a person reads it.
-    fn place(&self, epoch: u32) -> String {
-        match self.epochs {
-            Some(epochs) => format!("{}/{epochs}", epoch + 1),
-            None => (epoch + 1).to_string(),
-        }
-    }
-}
-
 /// The chance of a record to be in a step, and the steps of a round, as a private training's accountant needs them.
 pub fn sampling(training: &Training, records: usize) -> (f64, u64) {
     let rate = f64::from(training.batch_size) / records.max(1) as f64;
     (rate.min(1.0), Plan::new(training, records).steps)
 }
 
-/// Whether the training loss has stopped falling.
-struct Patience<'a> {
-    settings: Option<&'a EarlyStop>,
-    best: f64,
-    waited: u32,
+/// The tensors that go with a [`Position`].
+#[derive(Debug)]
+pub(crate) struct Snapshot<'a> {
+    pub(crate) optimizer: &'a Optimizer,
+    network: &'a Network,
+    good: &'a Good,
 }
 
-impl<'a> Patience<'a> {
-    fn new(settings: Option<&'a EarlyStop>) -> Self {
-        Self {
-            settings,
-            best: f64::INFINITY,
-            waited: 0,
-        }
-    }
-
-    /// Takes an epoch's mean training loss.
-    fn is_over(&mut self, loss: f64) -> bool {
-        let Some(settings) = self.settings else { return false };
-        if self.best.is_infinite() || loss < self.best - settings.min_improvement.to_f64() * self.best.abs() {
-            self.best = loss;
-            self.waited = 0;
-        } else {
-            self.waited += 1;
-        }
-        self.waited >= settings.patience
+impl Snapshot<'_> {
+    /// Parameters, the optimizer's state, the last good parameters.
+    pub(crate) fn parts(&self) -> [Part<'_>; 3] {
+        [
+            Part::Tensors(self.network.parameters().iter().collect()),
+            Part::Tensors(self.optimizer.state()),
+            self.good.part(),
+        ]
     }
 }
 
 /// Trains as long as the definition says or until `finish_by`, whichever is first, but one step at least: a weak
 /// contribution costs less than none. Ends with finite parameters: the latest, or if they are not finite the last that
-/// were.
-pub fn train(
+/// were. Goes on where an earlier process was interrupted, if the keeper has a checkpoint of it.
+pub(crate) fn train(
     network: &mut Network,
     examples: &Examples,
     records: &[i64],
     definition: &Definition,
     terms: Terms<'_>,
+    keeper: &mut Keeper<'_>,
 ) -> Result<Trained, Failure> {
     network.set_training(true)?;
-    let trained = run(network, examples, records, definition, terms);
+    let trained = run(network, examples, records, definition, terms, keeper);
     network.set_training(false)?;
     trained
 }
@@ -173,6 +113,7 @@ fn run(
     records: &[i64],
     definition: &Definition,
     terms: Terms<'_>,
+    keeper: &mut Keeper<'_>,
 ) -> Result<Trained, Failure> {
     let Terms {
         seat,
@@ -182,147 +123,149 @@ fn run(
     } = terms;
     let settings = &definition.training;
     let mut optimizer = Optimizer::new(settings, network, device)?;
+    let mut good = Good::new(keeper.good_path());
+    let mut position = resume(network, &mut optimizer, &mut good, keeper)?;
     let plan = Plan::new(settings, records.len());
     let batch = i64::from(settings.batch_size);
-    let now = Instant::now();
-    let mut progress = Progress {
-        started: now,
-        reported: now,
-        seen: 0,
-        total: match plan.epochs {
-            Some(epochs) => records.len() as u64 * u64::from(epochs),
-            None => plan.steps * batch.min(records.len() as i64) as u64,
-        },
-        finish_by,
-        reporter,
-    };
-    let mut trained = Trained {
-        epochs: 0,
-        steps: 0,
-        loss: f64::NAN,
-        seconds: 0.0,
-        stopped_early: false,
-    };
+    let mut progress = Progress::new(&position, finish_by, reporter);
+    let before = position.seconds.0;
+    let mut stopped_early = false;
     let mut private = settings
         .privacy
         .as_ref()
-        .map(|privacy| Private::new(privacy, records, settings.batch_size));
-    let mut good: Option<Vec<Tensor>> = None;
-    let mut patience = Patience::new(settings.early_stop.as_ref());
+        .map(|privacy| Private::new(privacy, records, settings.batch_size, keeper.noise_key()));
     let mut order = records.to_vec();
-    'training: for epoch in 0.. {
+    'training: loop {
         order.copy_from_slice(records);
-        shuffle(&mut order, definition.seed, seat.participant, seat.round, epoch);
+        shuffle(
+            &mut order,
+            definition.seed,
+            seat.participant,
+            seat.round,
+            position.epoch,
+        );
         let order = examples.order(&order)?;
-        let mut mean = MeanLoss::new(device)?;
-        let mut at = 0;
-        while at < records.len() as i64 {
+        let mut mean = MeanLoss::new(position.loss_sum, position.loss_records, device)?;
+        while position.at < records.len() as i64 {
             let over = good.is_some() && SystemTime::now() >= finish_by;
-            if over || trained.steps >= plan.steps {
-                trained.stopped_early = over && trained.steps < plan.steps;
-                trained.loss = if at > 0 { mean.value()? } else { trained.loss };
+            if over || position.steps >= plan.steps {
+                stopped_early = over && position.steps < plan.steps;
+                if position.at > 0 {
+                    position.loss = Exact(mean.value()?);
+                }
                 break 'training;
             }
-            let length = batch.min(records.len() as i64 - at);
-            let rate = schedule::rate(settings, seat.round, trained.steps, plan.steps);
+            let length = batch.min(records.len() as i64 - position.at);
+            let rate = schedule::rate(settings, seat.round, position.steps, plan.steps);
+            if let Architecture::Torchscript(_) = definition.architecture {
+                tch::manual_seed(step_seed(definition.seed, seat, position.steps));
+            }
             if let Some(private) = &mut private {
-                let (gradients, loss, count) = private.step(network, examples, settings.loss(), device)?;
+                let (gradients, loss, count) =
+                    private.step(position.steps, network, examples, settings.loss(), device)?;
                 optimizer.apply(network, gradients, rate)?;
                 mean.add_value(loss, count)?;
             } else {
-                let (features, labels) = examples.batch(&order.f_narrow(0, at, length)?)?;
+                let (features, labels) = examples.batch(&order.f_narrow(0, position.at, length)?)?;
                 let loss = loss::compute(settings.loss(), &network.forward(&features)?, &labels, Reduction::Mean)?;
                 optimizer.step(network, &loss, rate)?;
                 mean.add(&loss, length)?;
             }
-            at += length;
-            trained.steps += 1;
-            progress.seen += length as u64;
-            if good.is_none() {
+            position.at += length;
+            position.steps += 1;
+            position.seen += length as u64;
+            if !good.is_some() {
                 if !network.is_finite()? {
                     return Err(Failure::Diverged);
                 }
-                good = Some(network.snapshot()?);
+                good.keep(network)?;
                 println!("train: first step done, loss {:.4}", mean.value()?);
             }
-            if progress.reported.elapsed() >= REPORT_EVERY {
-                progress.line(&plan, epoch, trained.steps, mean.value()?);
+            if progress.is_due() {
+                progress.line(&plan, &position, mean.value()?);
+            }
+            if keeper.is_due() {
+                mean.note(&mut position)?;
+                position.seconds = Exact(before + progress.seconds());
+                let snapshot = Snapshot {
+                    optimizer: &optimizer,
+                    network,
+                    good: &good,
+                };
+                keeper.keep(&position, &snapshot)?;
             }
         }
-        trained.epochs += 1;
-        trained.loss = mean.value()?;
-        progress.line(&plan, epoch, trained.steps, trained.loss);
+        let loss = mean.value()?;
+        position.loss = Exact(loss);
+        progress.line(&plan, &position, loss);
+        position.epoch += 1;
         if !network.is_finite()? {
             println!(
                 "train: values are not finite any more after epoch {}; going back to the last good ones",
-                epoch + 1
+                position.epoch
             );
-            trained.stopped_early = true;
+            stopped_early = true;
             break;
         }
-        good = Some(network.snapshot()?);
-        if trained.steps >= plan.steps {
+        good.keep(network)?;
+        if position.steps >= plan.steps {
             break;
         }
-        if patience.is_over(trained.loss) {
+        if position.patience.is_over(settings.early_stop.as_ref(), loss) {
             println!(
                 "train: the training loss has not improved for {} epochs; this round's training ends",
-                patience.waited
+                position.patience.waited
             );
             break;
         }
+        (position.at, position.loss_sum, position.loss_records) = (0, Exact(0.0), 0);
     }
-    if !network.is_finite()?
-        && let Some(good) = &good
-    {
-        network.restore(good)?;
+    if !network.is_finite()? {
+        good.restore(network)?;
     }
-    trained.seconds = progress.started.elapsed().as_secs_f64();
-    Ok(trained)
+    Ok(Trained {
+        epochs: position.epoch,
+        steps: position.steps,
+        loss: position.loss.0,
+        seconds: before + progress.seconds(),
+        stopped_early,
+        resumed_from: progress.resumed_from(),
+    })
 }
 
-/// Summed on the device: asking for a value would make it wait.
-struct MeanLoss {
-    sum: Tensor,
-    records: i64,
+/// Where an earlier process was interrupted, with the tensors it had; the start if there is no checkpoint of it.
+fn resume(
+    network: &mut Network,
+    optimizer: &mut Optimizer,
+    good: &mut Good,
+    keeper: &Keeper<'_>,
+) -> Result<Position, Failure> {
+    let Some(mut opened) = keeper.find() else {
+        return Ok(Position::start());
+    };
+    let model = tensors::size(network.parameters());
+    let state = Part::Tensors(optimizer.state()).size();
+    if opened.header.parts != [model, state, model] {
+        keeper.pass_over();
+        return Ok(Position::start());
+    }
+    opened.fill(network.parameters().iter())?;
+    opened.fill(optimizer.state())?;
+    good.resume(&mut opened, network)?;
+    optimizer.set_steps(opened.header.optimizer_steps);
+    let position = opened.header.position;
+    println!("train: goes on after step {}", position.steps);
+    Ok(position)
 }
 
-impl MeanLoss {
-    fn new(device: Device) -> Result<Self, TchError> {
-        Ok(Self {
-            sum: Tensor::f_zeros([1], (tch::Kind::Double, device))?,
-            records: 0,
-        })
-    }
-
-    fn add(&mut self, loss: &Tensor, records: i64) -> Result<(), TchError> {
-        let _guard = tch::no_grad_guard();
-        let _ = self.sum.f_add_(&loss.f_detach()?.f_mul_scalar(records as f64)?)?;
-        self.records += records;
-        Ok(())
-    }
-
-    fn add_value(&mut self, loss: f64, records: i64) -> Result<(), TchError> {
-        let _ = self.sum.f_add_scalar_(loss * records as f64)?;
-        self.records += records;
-        Ok(())
-    }
-
-    fn value(&self) -> Result<f64, TchError> {
-        Ok(self.sum.f_double_value(&[0])? / self.records as f64)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn patience_counts_epochs_without_a_relative_improvement() {
-        let settings: EarlyStop = serde_json::from_str(r#"{"patience":2,"minImprovement":"0.1"}"#).unwrap();
-        let mut patience = Patience::new(Some(&settings));
-        let over: Vec<bool> = [1.0, 0.95, 0.8, 0.75, 0.73].map(|loss| patience.is_over(loss)).to_vec();
-        assert_eq!(over, [false, false, false, false, true]);
-        assert!(!Patience::new(None).is_over(f64::NAN));
-    }
+/// What a module draws in a step (dropout) depends on the step alone and not on what was drawn before.
+fn step_seed(seed: u64, seat: Seat, step: u64) -> i64 {
+    let digest = Sha256::new()
+        .chain_update(b"FLA_STEP_V1")
+        .chain_update(seed.to_le_bytes())
+        .chain_update(seat.participant)
+        .chain_update(seat.round.0.to_le_bytes())
+        .chain_update(step.to_le_bytes())
+        .finalize();
+    digest.iter().take(8).fold(0, |n, &b| n << 8 | i64::from(b))
 }

@@ -32,6 +32,10 @@ pub enum GatewayError {
     OtherModel { existing: ModelHash },
     #[error("this Job has written another result already; a Job writes one result")]
     OtherResult,
+    #[error("this Job has handed in its result; there is nothing to go on with")]
+    Over,
+    #[error("a Job keeps a checkpoint every {0} s at most")]
+    TooSoon(u64),
     #[error("{0}")]
     NotFound(&'static str),
     #[error("the sender stopped before the declared length, or sent nothing for too long")]
@@ -63,6 +67,8 @@ impl GatewayError {
             Self::BadResult => "BadResult",
             Self::OtherModel { .. } => "OtherModel",
             Self::OtherResult => "OtherResult",
+            Self::Over => "ResultThere",
+            Self::TooSoon(_) => "TooSoon",
             Self::NotFound(_) => "NotFound",
             Self::Incomplete => "Incomplete",
             Self::Busy => "Busy",
@@ -82,7 +88,8 @@ impl GatewayError {
             Self::LengthRequired => StatusCode::LENGTH_REQUIRED,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::WrongBytes { .. } | Self::BadResult => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::OtherModel { .. } | Self::OtherResult => StatusCode::CONFLICT,
+            Self::OtherModel { .. } | Self::OtherResult | Self::Over => StatusCode::CONFLICT,
+            Self::TooSoon(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Incomplete => StatusCode::REQUEST_TIMEOUT,
             Self::Busy => StatusCode::SERVICE_UNAVAILABLE,

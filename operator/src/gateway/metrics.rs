@@ -13,6 +13,7 @@ pub(super) struct Metrics {
     bytes: IntCounterVec,
     pub(super) uploads: IntGauge,
     pub(super) corrupt: IntCounter,
+    pub(super) checkpoints: IntGauge,
 }
 
 impl Metrics {
@@ -50,6 +51,7 @@ impl Metrics {
                 "fl_alliance_gateway_corrupt_reads_total",
                 "Reads cut because the bytes at rest were not what their name says.",
             )?,
+            checkpoints: IntGauge::new("fl_alliance_gateway_checkpoints", "Jobs whose checkpoint is kept.")?,
         };
         metrics.registry.register(Box::new(metrics.requests.clone()))?;
         metrics.registry.register(Box::new(metrics.refusals.clone()))?;
@@ -57,6 +59,7 @@ impl Metrics {
         metrics.registry.register(Box::new(metrics.bytes.clone()))?;
         metrics.registry.register(Box::new(metrics.uploads.clone()))?;
         metrics.registry.register(Box::new(metrics.corrupt.clone()))?;
+        metrics.registry.register(Box::new(metrics.checkpoints.clone()))?;
         Ok(metrics)
     }
 

@@ -3,6 +3,7 @@
 //! A trainer pod holds a token that names its Job, the hashes it may read, and the one model and the one result it may
 //! write. Uploads become visible only if their bytes are right; downloads are cut if they are not.
 
+mod checkpoint;
 mod client;
 mod error;
 mod files;

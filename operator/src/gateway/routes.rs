@@ -19,6 +19,7 @@ use protocol::{
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{
+    checkpoint,
     error::{GatewayError, Refusal},
     object::{JobKey, ObjectId, Owner},
     progress,
@@ -45,6 +46,8 @@ pub fn router(gateway: Arc<Gateway>) -> Router {
         .route("/v1/results/{namespace}/{job}", get(get_result))
         .route("/v1/progress", put(progress::put))
         .route("/v1/progress/{namespace}/{job}", get(progress::get))
+        .route("/v1/checkpoint", get(checkpoint::get))
+        .route("/v1/checkpoints/{hash}", put(checkpoint::put))
         .route("/v1/publish", post(publish))
         .route("/v1/definitions/{hash}", get(get_definition).put(put_definition))
         .route("/v1/tasks", delete(delete_task))
@@ -135,7 +138,7 @@ pub(super) async fn authorize_admin(gateway: &Gateway, headers: &HeaderMap) -> R
     }
 }
 
-fn parse_hash(text: &str) -> Result<ModelHash, GatewayError> {
+pub(super) fn parse_hash(text: &str) -> Result<ModelHash, GatewayError> {
     text.parse()
         .map_err(|error: protocol::types::ParseError| GatewayError::BadRequest(error.to_string()))
 }

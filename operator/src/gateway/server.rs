@@ -58,6 +58,10 @@ pub struct GatewayArgs {
     /// Largest model accepted or served, in bytes, whatever a token says.
     #[arg(long, default_value_t = 1 << 30)]
     pub max_model_bytes: u64,
+    /// Largest checkpoint of an interrupted training, in bytes, whatever a token says. Each running training that keeps
+    /// checkpoints here may need this much room on the staging volume twice.
+    #[arg(long, default_value_t = 8 << 30)]
+    pub max_checkpoint_bytes: u64,
     /// Uploads received at the same time.
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..))]
     pub max_uploads: u16,
@@ -109,6 +113,7 @@ pub async fn run(args: GatewayArgs) -> anyhow::Result<()> {
         store: args.store.clone(),
         staging: args.staging.clone(),
         max_model_bytes: args.max_model_bytes,
+        max_checkpoint_bytes: args.max_checkpoint_bytes,
         max_uploads: usize::from(args.max_uploads),
         idle_timeout: Duration::from_secs(args.idle_seconds.max(1)),
         staging_patience: Duration::from_secs(60),
@@ -180,6 +185,7 @@ async fn end_on_signal(handle: Handle<SocketAddr>, grace: Duration) {
 async fn reload(args: GatewayArgs, gateway: Arc<Gateway>, tls: Option<RustlsConfig>) {
     loop {
         tokio::time::sleep(RELOAD_INTERVAL).await;
+        gateway.sweep_checkpoints().await;
         match args.keys() {
             Ok(keys) => gateway.set_keys(keys).await,
             Err(error) => tracing::error!(%error, "the token keys cannot be read again; the old ones stay"),

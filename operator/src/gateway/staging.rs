@@ -5,6 +5,7 @@
 //! tmp/<random>.part                             under way; swept at start
 //! models/<chain>/<task>/<participant>/<sha256>  complete and right, not published
 //! jobs/<namespace>/<job>/{model,result}.json    create-only records
+//! jobs/<namespace>/<job>/checkpoint{,.json}     the newest one, and whose it is and until when
 //! ```
 
 use std::{
@@ -15,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use protocol::types::ModelHash;
+use protocol::types::{ModelHash, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -26,6 +27,9 @@ use super::{
     },
     object::{JobKey, ObjectId, Owner},
 };
+
+const CHECKPOINT: &str = "checkpoint";
+const CHECKPOINT_RECORD: &str = "checkpoint.json";
 
 /// Whether a create-only write was the first, or the same as the one before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +48,12 @@ struct ModelRecord {
 struct ResultRecord {
     owner: Owner,
     line: String,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct CheckpointRecord {
+    owner: Owner,
+    expires: Timestamp,
 }
 
 #[derive(Debug)]
@@ -188,6 +198,71 @@ impl Staging {
         }
     }
 
+    /// Where the newest checkpoint of `job` is, if it has one. It carries its own hash.
+    pub(super) fn checkpoint(&self, job: &JobKey) -> PathBuf {
+        self.job_directory(job).join(CHECKPOINT)
+    }
+
+    /// Keeps a received, synced file as the newest checkpoint of `job`, unless its result is there.
+    pub(super) async fn keep_checkpoint(
+        &self,
+        job: &JobKey,
+        owner: Owner,
+        expires: Timestamp,
+        file: TemporaryFile,
+    ) -> Result<(), GatewayError> {
+        let _held = self.jobs.lock(job.to_string()).await;
+        if self.result_of(job).await?.is_some() {
+            return Err(GatewayError::Over);
+        }
+        let (root, directory) = (Arc::clone(&self.root), self.job_directory(job));
+        let record = self.temporary();
+        blocking(move || {
+            create_directories(&root, &directory)?;
+            // The record first: a file without one would never be swept.
+            fs::write(record.path(), serde_json::to_vec(&CheckpointRecord { owner, expires })?)?;
+            File::open(record.path())?.sync_all()?;
+            record.place(&directory.join(CHECKPOINT_RECORD))?;
+            file.place(&directory.join(CHECKPOINT))
+        })
+        .await
+        .map_err(GatewayError::staging)
+    }
+
+    pub(super) async fn remove_checkpoint(&self, job: &JobKey) -> Result<(), GatewayError> {
+        let _held = self.jobs.lock(job.to_string()).await;
+        let directory = self.job_directory(job);
+        blocking(move || {
+            remove_if_there(fs::remove_file(directory.join(CHECKPOINT)))?;
+            remove_if_there(fs::remove_file(directory.join(CHECKPOINT_RECORD)))
+        })
+        .await
+        .map_err(GatewayError::staging)
+    }
+
+    /// Jobs with checkpoints, and until when they may have them.
+    pub(super) async fn checkpoints(&self) -> Result<Vec<(JobKey, Timestamp)>, GatewayError> {
+        let root = Arc::clone(&self.root);
+        blocking(move || {
+            let mut found = Vec::new();
+            for namespace in fs::read_dir(root.join("jobs"))? {
+                let namespace = namespace?;
+                for job in fs::read_dir(namespace.path())? {
+                    let job = job?;
+                    let record: Option<CheckpointRecord> = read_record(&job.path().join(CHECKPOINT_RECORD))?;
+                    let names = (namespace.file_name(), job.file_name());
+                    let key = JobKey::new(&names.0.to_string_lossy(), &names.1.to_string_lossy());
+                    if let (Some(record), Ok(key)) = (record, key) {
+                        found.push((key, record.expires));
+                    }
+                }
+            }
+            Ok(found)
+        })
+        .await
+        .map_err(GatewayError::staging)
+    }
+
     /// Forgets everything of one participant in one task: staged models and the records of its Jobs.
     pub(super) async fn remove_all(&self, owner: Owner) -> Result<(), GatewayError> {
         let root = Arc::clone(&self.root);
@@ -198,7 +273,12 @@ impl Staging {
                     let job = job?.path();
                     let model: Option<ModelRecord> = read_record(&job.join("model.json"))?;
                     let result: Option<ResultRecord> = read_record(&job.join("result.json"))?;
-                    let owners = [model.map(|record| record.owner), result.map(|record| record.owner)];
+                    let checkpoint: Option<CheckpointRecord> = read_record(&job.join(CHECKPOINT_RECORD))?;
+                    let owners = [
+                        model.map(|record| record.owner),
+                        result.map(|record| record.owner),
+                        checkpoint.map(|record| record.owner),
+                    ];
                     if owners.contains(&Some(owner)) {
                         fs::remove_dir_all(&job)?;
                     }

@@ -9,6 +9,7 @@ use tokio::{
 };
 
 use super::{
+    checkpoint::Checkpoints,
     error::GatewayError,
     files::NamedLocks,
     metrics::Metrics,
@@ -29,6 +30,8 @@ pub struct GatewayConfig {
     pub staging: PathBuf,
     /// Largest model, whatever a token says, in bytes.
     pub max_model_bytes: u64,
+    /// Largest checkpoint, whatever a token says, in bytes.
+    pub max_checkpoint_bytes: u64,
     /// Uploads received at the same time; more wait, then are told to come again.
     pub max_uploads: usize,
     /// An upload that sends nothing for this long is cut, and one waiting this long for its turn refused.
@@ -49,6 +52,7 @@ pub struct Gateway {
     clock: SharedClock,
     publishing: NamedLocks,
     pub(super) progress: ProgressBoard,
+    pub(super) checkpoints: Checkpoints,
     /// When the volumes were last found writable.
     ready: Mutex<Option<Instant>>,
 }
@@ -66,6 +70,7 @@ impl Gateway {
     pub async fn open(config: GatewayConfig, keys: KeyRing, clock: Arc<dyn Clock>) -> Result<Arc<Self>, GatewayError> {
         let store = Store::open(&config.store)?;
         let staging = Staging::open(config.staging.clone(), config.staging_patience).await?;
+        let checkpoints = Checkpoints::new(staging.checkpoints().await?);
         let metrics = Metrics::new().map_err(|error| GatewayError::Setup(error.to_string()))?;
         Ok(Arc::new(Self {
             upload_slots: Arc::new(Semaphore::new(config.max_uploads)),
@@ -77,6 +82,7 @@ impl Gateway {
             clock: SharedClock(clock),
             publishing: NamedLocks::default(),
             progress: ProgressBoard::default(),
+            checkpoints,
             ready: Mutex::new(None),
         }))
     }
@@ -86,9 +92,12 @@ impl Gateway {
         *self.keys.write().await = keys;
     }
 
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.0.now()
+    }
+
     pub(super) async fn verify(&self, token: &str) -> Result<Claims, TokenError> {
-        let now: Timestamp = self.clock.0.now();
-        self.keys.read().await.verify(token, now)
+        self.keys.read().await.verify(token, self.now())
     }
 
     /// Makes a staged model readable by everyone who may read the store. Success if it was published before.
@@ -146,7 +155,9 @@ impl Gateway {
         owner: Owner,
         line: String,
     ) -> Result<Written, GatewayError> {
-        self.staging.keep_result(job, owner, line).await
+        let written = self.staging.keep_result(job, owner, line).await?;
+        self.drop_checkpoint(job).await?;
+        Ok(written)
     }
 
     /// Removes everything of one participant in one task.

@@ -70,8 +70,15 @@ pub struct JobClaims {
     pub publish: bool,
     /// Largest model read or written, in bytes.
     pub max_bytes: u64,
+    /// Largest checkpoint kept; 0 (and absent): none is.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub checkpoint_bytes: u64,
     /// Unix seconds; from then on the token is refused.
     pub exp: Timestamp,
+}
+
+fn is_zero(bytes: &u64) -> bool {
+    *bytes == 0
 }
 
 /// What the controller may do: everything below `/v1` that is not a Job's.
@@ -241,6 +248,7 @@ mod tests {
             write_model: true,
             publish: false,
             max_bytes: 10,
+            checkpoint_bytes: 0,
             exp: Timestamp(100),
         }
     }

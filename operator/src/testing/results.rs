@@ -39,6 +39,7 @@ pub(crate) fn trained() -> StepResult {
         seconds: "3".to_owned(),
         stopped_early: false,
         privacy: None,
+        resumed_from: None,
     })
 }
 

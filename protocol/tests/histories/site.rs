@@ -151,6 +151,7 @@ impl Site {
                     seconds: "1".into(),
                     stopped_early: false,
                     privacy: None,
+                    resumed_from: None,
                 }),
                 Step::Vote => {
                     let seats = identity

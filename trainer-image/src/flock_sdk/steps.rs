@@ -122,6 +122,7 @@ pub(super) fn train(agent: &Agent) -> Result<StepResult, Failure> {
         seconds: format!("{:.3}", took.as_secs_f64()),
         stopped_early: false,
         privacy: None,
+        resumed_from: None,
     }))
 }
 

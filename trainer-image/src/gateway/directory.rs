@@ -67,6 +67,28 @@ impl Gateway for Directory {
         self.place(&hash.to_string(), |part| fs::copy(path, part).map(drop))
     }
 
+    fn put_checkpoint(&self, name: &str, mut file: File, _: ModelHash) -> Result<(), GatewayError> {
+        self.place(name, |part| io::copy(&mut file, &mut File::create(part)?).map(drop))
+    }
+
+    fn fetch_checkpoint(&self, name: &str, path: &Path, limit: u64) -> Result<bool, GatewayError> {
+        let source = self.root.join(name);
+        let io = |error| GatewayError::Io {
+            path: source.clone(),
+            error,
+        };
+        match fs::metadata(&source) {
+            Ok(about) if about.len() <= limit => fs::copy(&source, path).map(|_| true).map_err(io),
+            Ok(_) => Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(io(error)),
+        }
+    }
+
+    fn drop_checkpoint(&self, name: &str) {
+        let _ = fs::remove_file(self.root.join(name));
+    }
+
     fn put_progress(&self, word: &JobProgress) -> Result<(), GatewayError> {
         self.place(PROGRESS_FILE, |part| fs::write(part, serde_json::to_vec(word)?))
     }

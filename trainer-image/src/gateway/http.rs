@@ -1,6 +1,11 @@
 //! The gateway's HTTP interface, blocking.
 
-use std::{fs::File, path::Path, time::Duration};
+use std::{
+    fs::{self, File},
+    io,
+    path::Path,
+    time::Duration,
+};
 
 use protocol::{job::JobProgress, types::ModelHash};
 use ureq::{
@@ -186,6 +191,48 @@ impl Gateway for Http {
             .map_err(network)?;
         accepted(response).map(drop)
     }
+
+    fn put_checkpoint(&self, _: &str, file: File, hash: ModelHash) -> Result<(), GatewayError> {
+        let response = self
+            .agent
+            .put(format!("{}/v1/checkpoints/{hash}", self.base))
+            .header(header::AUTHORIZATION, &self.authorization)
+            .header(header::CONTENT_TYPE, "application/octet-stream")
+            .header(header::EXPECT, "100-continue")
+            .config()
+            .timeout_recv_response(Some(KEEPING))
+            .build()
+            .send(file)
+            .map_err(network)?;
+        accepted(response).map(drop)
+    }
+
+    fn fetch_checkpoint(&self, _: &str, path: &Path, limit: u64) -> Result<bool, GatewayError> {
+        let response = self
+            .agent
+            .get(format!("{}/v1/checkpoint", self.base))
+            .header(header::AUTHORIZATION, &self.authorization)
+            .call()
+            .map_err(network)?;
+        if response.status() == StatusCode::NOT_FOUND {
+            return Ok(false);
+        }
+        let mut response = accepted(response)?;
+        let mut reader = response.body_mut().with_config().limit(limit).reader();
+        let received = File::create(path)
+            .map_err(|error| GatewayError::Io {
+                path: path.to_owned(),
+                error,
+            })
+            .and_then(|mut file| io::copy(&mut reader, &mut file).map_err(network));
+        if received.is_err() {
+            let _ = fs::remove_file(path);
+        }
+        received.map(|_| true)
+    }
+
+    /// The gateway does so itself when it gets the result.
+    fn drop_checkpoint(&self, _: &str) {}
 
     fn put_progress(&self, word: &JobProgress) -> Result<(), GatewayError> {
         let response = self

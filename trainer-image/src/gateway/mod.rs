@@ -5,6 +5,7 @@ mod http;
 mod transfer;
 
 use std::{
+    fs::File,
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -88,6 +89,16 @@ pub trait Gateway: Send + Sync {
 
     /// Hands in this job's result line.
     fn put_result(&self, line: &str) -> Result<(), GatewayError>;
+
+    /// Keeps what this job can go on from on another node, in the place of what was kept before. `name` is for those that
+    /// cannot tell jobs apart.
+    fn put_checkpoint(&self, name: &str, file: File, hash: ModelHash) -> Result<(), GatewayError>;
+
+    /// Downloads what was kept last into `path`; false if there is nothing.
+    fn fetch_checkpoint(&self, name: &str, path: &Path, limit: u64) -> Result<bool, GatewayError>;
+
+    /// It is not needed any more.
+    fn drop_checkpoint(&self, name: &str);
 
     /// Says how far the job is; nothing depends on it.
     fn put_progress(&self, word: &JobProgress) -> Result<(), GatewayError>;

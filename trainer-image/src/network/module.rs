@@ -22,6 +22,9 @@ impl Module {
         specs: &[TensorSpec],
         device: Device,
     ) -> Result<(Self, Vec<Tensor>), ModuleError> {
+        // Otherwise the first runs of a process are computed by another graph than the later ones, which makes other last
+        // bits: a training that goes on in another process would not be the same.
+        tch::jit::f_set_profiling_mode(false)?;
         let mut module =
             CModule::load_on_device(path, device).map_err(|error| ModuleError::Load(first_line(&error)))?;
         module.f_set_eval()?;

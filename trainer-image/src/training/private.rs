@@ -2,30 +2,45 @@
 
 use protocol::definition::{Loss, Privacy};
 use rand::{Rng, SeedableRng, rngs::StdRng};
+use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Reduction, TchError, Tensor};
 
 use crate::{examples::Examples, loss, network::Network};
 
-/// Draws records and noise. Its randomness is the operating system's and not the definition's seed: noise that others
-/// could compute would hide nothing. So a private training cannot be repeated bit for bit.
+/// Draws records and noise. Its randomness comes from a key that the operating system's gave and not from the
+/// definition's seed: noise that others could compute would hide nothing. So a private training cannot be repeated bit
+/// for bit, but one that has its key can go on after an interruption.
 pub(super) struct Private<'a> {
     records: &'a [i64],
     clip: f64,
     noise: f64,
     /// Chance of a record to be in a step.
     pub(super) rate: f64,
+    key: [u8; 32],
+    /// Of the running step.
     random: StdRng,
 }
 
 impl<'a> Private<'a> {
-    pub(super) fn new(settings: &Privacy, records: &'a [i64], batch: u32) -> Self {
+    pub(super) fn new(settings: &Privacy, records: &'a [i64], batch: u32, key: [u8; 32]) -> Self {
         Self {
             records,
             clip: settings.clip_norm.to_f64(),
             noise: settings.noise_multiplier.to_f64(),
             rate: (f64::from(batch) / records.len() as f64).min(1.0),
-            random: StdRng::from_os_rng(),
+            key,
+            random: StdRng::from_seed(key),
         }
+    }
+
+    /// What a step draws depends on the step alone, so that one that is done again draws the same.
+    fn seed(&mut self, step: u64) {
+        let digest = Sha256::new()
+            .chain_update(b"FLA_NOISE_V1")
+            .chain_update(self.key)
+            .chain_update(step.to_le_bytes())
+            .finalize();
+        self.random = StdRng::from_seed(digest.into());
     }
 
     /// One step's records: each is in it or not by itself, which is what the accountant counts on.
@@ -37,11 +52,13 @@ impl<'a> Private<'a> {
     /// The noisy mean gradient of one step, the mean loss of its records and how many they are.
     pub(super) fn step(
         &mut self,
+        number: u64,
         network: &Network,
         examples: &Examples,
         kind: Loss,
         device: Device,
     ) -> Result<(Vec<Tensor>, f64, i64), TchError> {
+        self.seed(number);
         let sampled = self.sample();
         let mut sums: Vec<Tensor> = Vec::new();
         for parameter in network.parameters() {
@@ -110,7 +127,7 @@ mod tests {
     fn private(records: &[i64], batch: u32) -> Private<'_> {
         let settings: Privacy =
             serde_json::from_str(r#"{"clipNorm":"2","noiseMultiplier":"1.5","delta":"0.00001"}"#).unwrap();
-        Private::new(&settings, records, batch)
+        Private::new(&settings, records, batch, [7; 32])
     }
 
     #[test]
@@ -132,6 +149,12 @@ mod tests {
         let first = private.sample();
         assert!((1750..2250).contains(&first.len()), "{}", first.len());
         assert_ne!(private.sample(), first);
+        private.seed(3);
+        let third = private.sample();
+        private.seed(4);
+        assert_ne!(private.sample(), third);
+        private.seed(3);
+        assert_eq!(private.sample(), third);
         let few = [1, 2, 3];
         assert_eq!(self::private(&few, 64).rate, 1.0);
     }

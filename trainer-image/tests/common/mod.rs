@@ -110,6 +110,7 @@ impl Site {
             device: Device::Cpu,
             finish_by: Timestamp(now + 600),
             fetch_until: Timestamp(now),
+            checkpoints: None,
         }
     }
 
@@ -126,6 +127,8 @@ impl Site {
             .arg(self.path("scratch"))
             .arg("--termination-log")
             .arg(self.path("termination-log"))
+            // As the image does: threads that spin ruin a machine that tests share.
+            .env("OMP_WAIT_POLICY", "passive")
             .stdin(Stdio::null());
         command
     }

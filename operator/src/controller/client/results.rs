@@ -105,6 +105,7 @@ pub(super) fn last_training(jobs: &[ObservedJob]) -> Option<LastTraining> {
                     epsilon: spent.epsilon.clone(),
                     delta: spent.delta.clone(),
                 }),
+                resumed_from: train.resumed_from,
             }),
             StepResult::Check(_) | StepResult::Vote(_) => None,
         },

@@ -38,6 +38,7 @@ pub(super) fn of(observed: &Observed, before: &FLClientStatus) -> Option<Running
         loss: progress.loss.clone(),
         records_per_second: progress.records_per_second.clone(),
         expected_end: progress.expected_end.and_then(rfc3339),
+        resumed_from: progress.resumed_from,
         reported_at: rfc3339(now),
     };
     let Some(last) = before.running.as_ref().filter(|last| last.job == word.job) else {

@@ -18,7 +18,7 @@ use kube::{Resource, ResourceExt};
 use protocol::{
     canonical,
     definition::ImageDigest,
-    job::{DataFormat, Device},
+    job::{Checkpoints, DataFormat, Device},
     types::{Amount, B256},
 };
 
@@ -89,6 +89,7 @@ pub(crate) struct TrainerTemplate {
     pub(crate) queue: Option<String>,
     pub(crate) scratch_size: Quantity,
     pub(crate) shm_size: Option<Quantity>,
+    pub(crate) checkpoints: Checkpoints,
     pub(crate) device: Device,
     pub(crate) data: DataMount,
     pub(crate) format: DataFormat,
@@ -152,6 +153,8 @@ fn trainer(spec: &FLClientSpec) -> Result<TrainerTemplate, SpecError> {
     if flock_sdk.is_some() != (spec.data.format == DataFormat::Json) {
         return Err(SpecError::SdkFormat(spec.data.format.as_str()));
     }
+    let checkpoints = trainer.checkpoints.clone().unwrap_or_default();
+    let gateway_size = checkpoints.gateway_size.as_ref();
     Ok(TrainerTemplate {
         image: trainer.image.clone(),
         pull_policy: trainer.image_pull_policy.map(|policy| policy.as_str().to_owned()),
@@ -167,6 +170,15 @@ fn trainer(spec: &FLClientSpec) -> Result<TrainerTemplate, SpecError> {
         runtime_class: trainer.runtime_class_name.clone(),
         priority_class: trainer.priority_class_name.clone(),
         queue: trainer.queue_name.clone(),
+        checkpoints: Checkpoints {
+            every_seconds: checkpoints
+                .every_seconds
+                .unwrap_or(Checkpoints::default().every_seconds),
+            scratch_bytes: Some(bytes("spec.trainer.scratchSize", &scratch_size)?),
+            gateway_bytes: gateway_size
+                .map(|size| bytes("spec.trainer.checkpoints.gatewaySize", size))
+                .transpose()?,
+        },
         scratch_size,
         shm_size: trainer.shm_size.clone(),
         device: trainer.device.unwrap_or_default(),
@@ -237,26 +249,82 @@ fn environment(spec: &FLClientSpec) -> Result<B256, SpecError> {
     Ok(alloy::primitives::keccak256(text))
 }
 
+/// What a suffix multiplies by.
+const SUFFIXES: [(&str, f64); 16] = [
+    ("", 1.0),
+    ("n", 1e-9),
+    ("u", 1e-6),
+    ("m", 1e-3),
+    ("k", 1e3),
+    ("M", 1e6),
+    ("G", 1e9),
+    ("T", 1e12),
+    ("P", 1e15),
+    ("E", 1e18),
+    ("Ki", 1024.0),
+    ("Mi", 1048576.0),
+    ("Gi", 1073741824.0),
+    ("Ti", 1099511627776.0),
+    ("Pi", 1125899906842624.0),
+    ("Ei", 1152921504606846976.0),
+];
+
 /// The API server's own grammar: a decimal number and a suffix (`m`, `Ki`, `G`, `e3`, ...), not negative.
-fn check_quantity(field: &str, quantity: &Quantity) -> Result<(), SpecError> {
-    const SUFFIXES: [&str; 16] = [
-        "", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei",
-    ];
+fn amount(field: &str, quantity: &Quantity) -> Result<f64, SpecError> {
     let text = quantity.0.strip_prefix('+').unwrap_or(&quantity.0);
     let end = text
         .find(|c: char| !c.is_ascii_digit() && c != '.')
         .unwrap_or(text.len());
     let (number, suffix) = text.split_at(end);
-    let number_ok = number.parse::<f64>().is_ok();
-    let exponent_ok = suffix
-        .strip_prefix(['e', 'E'])
-        .is_some_and(|e| !e.is_empty() && e.parse::<i16>().is_ok());
-    if number_ok && (exponent_ok || SUFFIXES.contains(&suffix)) {
-        Ok(())
-    } else {
-        Err(SpecError::Quantity {
+    let factor = match suffix.strip_prefix(['e', 'E']).map(str::parse::<i16>) {
+        Some(Ok(exponent)) => Some(10f64.powi(exponent.into())),
+        _ => SUFFIXES
+            .iter()
+            .find(|(name, _)| *name == suffix)
+            .map(|(_, factor)| *factor),
+    };
+    number
+        .parse::<f64>()
+        .ok()
+        .zip(factor)
+        .map(|(number, factor)| number * factor)
+        .ok_or_else(|| SpecError::Quantity {
             field: field.to_owned(),
             value: quantity.0.clone(),
         })
+}
+
+fn check_quantity(field: &str, quantity: &Quantity) -> Result<(), SpecError> {
+    amount(field, quantity).map(drop)
+}
+
+/// Of a size, whole bytes.
+fn bytes(field: &str, quantity: &Quantity) -> Result<u64, SpecError> {
+    amount(field, quantity).map(|bytes| bytes as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_as_the_api_server_reads_them() {
+        let size = |text: &str| bytes("f", &Quantity(text.to_owned())).ok();
+        for (text, expected) in [
+            ("2Gi", Some(2 << 30)),
+            ("1500M", Some(1_500_000_000)),
+            ("1.5Ki", Some(1536)),
+            ("1e3", Some(1000)),
+            ("+7", Some(7)),
+            ("100m", Some(0)),
+            ("2E", Some(2_000_000_000_000_000_000)),
+            ("", None),
+            ("2 Gi", None),
+            ("-1", None),
+            ("2gi", None),
+            ("1e", None),
+        ] {
+            assert_eq!(size(text), expected, "{text:?}");
+        }
     }
 }

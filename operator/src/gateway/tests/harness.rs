@@ -82,6 +82,7 @@ pub(super) fn config(store: &Path, staging: &Path) -> GatewayConfig {
         store: store.display().to_string(),
         staging: staging.to_owned(),
         max_model_bytes: 8 * 1024 * 1024,
+        max_checkpoint_bytes: 8 * 1024 * 1024,
         max_uploads: 4,
         idle_timeout: Duration::from_secs(5),
         staging_patience: Duration::from_secs(5),
@@ -252,6 +253,7 @@ pub(super) fn writing(job: &str) -> JobClaims {
         write_model: true,
         publish: false,
         max_bytes: 4 * 1024 * 1024,
+        checkpoint_bytes: 0,
         exp: Timestamp(NOW + 600),
     }
 }

@@ -235,6 +235,7 @@ impl Scene {
             seconds: "1".into(),
             stopped_early: false,
             privacy: None,
+            resumed_from: None,
         };
         self.succeeded(Step::Train, StepResult::Train(result));
     }

@@ -131,9 +131,19 @@ fn secret_data(plan: &JobPlan<'_>) -> BTreeMap<String, ByteString> {
     data
 }
 
-/// A disruption (drain, preemption, eviction) does not count; what another try cannot mend fails at once. The order
-/// matters: a disrupted pod also has an exit code.
+/// A disruption (drain, preemption, eviction) does not count, and neither does a trainer that was told to stop: nobody
+/// does that from inside. What another try cannot mend fails at once. The order matters: a disrupted pod also has an
+/// exit code.
 fn failure_policy() -> PodFailurePolicy {
+    let on_exit = |action: &str, values: Vec<i32>| PodFailurePolicyRule {
+        action: action.to_owned(),
+        on_exit_codes: Some(PodFailurePolicyOnExitCodesRequirement {
+            container_name: Some(pod::CONTAINER.to_owned()),
+            operator: "In".to_owned(),
+            values,
+        }),
+        on_pod_conditions: None,
+    };
     PodFailurePolicy {
         rules: vec![
             PodFailurePolicyRule {
@@ -144,15 +154,8 @@ fn failure_policy() -> PodFailurePolicy {
                     status: Some("True".to_owned()),
                 }]),
             },
-            PodFailurePolicyRule {
-                action: "FailJob".to_owned(),
-                on_exit_codes: Some(PodFailurePolicyOnExitCodesRequirement {
-                    container_name: Some(pod::CONTAINER.to_owned()),
-                    operator: "In".to_owned(),
-                    values: ExitCode::FINAL.to_vec(),
-                }),
-                on_pod_conditions: None,
-            },
+            on_exit("Ignore", vec![ExitCode::Stopped as i32]),
+            on_exit("FailJob", ExitCode::FINAL.to_vec()),
         ],
     }
 }

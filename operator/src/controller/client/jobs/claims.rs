@@ -67,6 +67,7 @@ pub(crate) fn claims(
         // A contribution is for everybody; an aggregate only once our own commitment is confirmed.
         publish: identity.step == Step::Train,
         max_bytes,
+        checkpoint_bytes: 0,
         exp: expires,
     }
 }
@@ -109,6 +110,7 @@ mod tests {
             write_model: false,
             publish: false,
             max_bytes: 10,
+            checkpoint_bytes: 0,
             exp: Timestamp(1),
         };
         let script = TorchScript {

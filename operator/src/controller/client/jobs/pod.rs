@@ -19,8 +19,10 @@ use crate::controller::client::validate::TrainerTemplate;
 pub(crate) const CONTAINER: &str = "trainer";
 /// The user every image of this project runs as.
 const USER: i64 = 65532;
-/// A trainer writes what it needs at once or not at all: a node drain need not wait.
+/// A check or a vote ends at once: a node drain need not wait.
 const GRACE_SECONDS: i64 = 10;
+/// A training leaves a checkpoint first; it takes at most 20 s for it.
+const TRAINING_GRACE_SECONDS: i64 = 30;
 
 /// Pod of one Job; `secret` is the per-Job Secret's name.
 pub(super) fn spec(trainer: &TrainerTemplate, cpu: Option<Cpu>, step: Step, secret: &str) -> PodSpec {
@@ -79,7 +81,10 @@ pub(super) fn spec(trainer: &TrainerTemplate, cpu: Option<Cpu>, step: Step, secr
         automount_service_account_token: Some(false),
         // Service variables would tell the pod the addresses of everything in the namespace, an RPC node included.
         enable_service_links: Some(false),
-        termination_grace_period_seconds: Some(GRACE_SECONDS),
+        termination_grace_period_seconds: Some(match step {
+            Step::Train => TRAINING_GRACE_SECONDS,
+            Step::Check | Step::Vote => GRACE_SECONDS,
+        }),
         security_context: Some(PodSecurityContext {
             run_as_non_root: Some(true),
             run_as_user: Some(USER),

@@ -62,6 +62,10 @@ pub(in crate::controller::client) async fn prepare(
     {
         claims::allow_module(&mut grants, script, snapshot.state.creator);
     }
+    // A container of FLock's SDK has nothing to show before it is done.
+    let resumable = identity.step == Step::Train && matches!(definition, TaskDefinition::Trainer(_));
+    let checkpoints = resumable.then_some(observed.client.trainer.checkpoints);
+    grants.checkpoint_bytes = checkpoints.and_then(|terms| terms.gateway_bytes).unwrap_or(0);
     let token = ctx
         .store
         .job_token(&grants)
@@ -77,6 +81,7 @@ pub(in crate::controller::client) async fn prepare(
         device: observed.client.trainer.device,
         finish_by: request.finish_by,
         fetch_until: request.fetch_until,
+        checkpoints,
     };
     Ok(build::build(JobPlan {
         client: &observed.client.key,

@@ -247,7 +247,7 @@ fn exit_problem(job: &str, ended: &ContainerStateTerminated) -> (Problem, bool) 
             false,
         ),
         Some(ExitCode::Refused) => (reason::UPLOAD_REFUSED, "see the gateway's log for this Job", false),
-        Some(ExitCode::Transient) => (reason::JOB_FAILED, "it is tried again", true),
+        Some(ExitCode::Transient | ExitCode::Stopped) => (reason::JOB_FAILED, "it is tried again", true),
         Some(ExitCode::Ok) | None => (
             reason::JOB_FAILED,
             "that is no exit code of the trainer: is the image one?",

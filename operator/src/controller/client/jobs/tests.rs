@@ -1,4 +1,5 @@
-use k8s_openapi::api::batch::v1::Job;
+use crds::flclient::CheckpointSpec;
+use k8s_openapi::{api::batch::v1::Job, apimachinery::pkg::api::resource::Quantity};
 use protocol::{
     job::Step,
     types::{Address, Role, Score},
@@ -7,6 +8,7 @@ use protocol::{
 use super::claims;
 use crate::{
     cluster::Key,
+    gateway::JobClaims,
     testing::{PRIVATE_KEY, World, model, voted},
 };
 
@@ -183,12 +185,61 @@ async fn disruptions_do_not_count_and_final_exit_codes_fail_at_once() {
             rules[0].on_pod_conditions.as_ref().unwrap()[0].type_,
             "DisruptionTarget"
         );
-        assert_eq!(rules[1].action, "FailJob");
-        let codes = rules[1].on_exit_codes.as_ref().unwrap();
+        let stopped = rules[1].on_exit_codes.as_ref().unwrap();
+        assert_eq!(
+            (rules[1].action.as_str(), stopped.values.as_slice()),
+            ("Ignore", &[143][..])
+        );
+        assert_eq!(rules[2].action, "FailJob");
+        let codes = rules[2].on_exit_codes.as_ref().unwrap();
         assert_eq!(
             (codes.operator.as_str(), codes.values.as_slice()),
             ("In", &[64, 65, 66, 67, 68, 69][..])
         );
+    }
+}
+
+/// What a Job's token and pod allow an interrupted training: bytes at the gateway, and seconds to answer SIGTERM.
+fn leave(world: &World, job: &Job) -> (u64, i64) {
+    let key = Key::new("team", job.metadata.name.clone().unwrap());
+    let secret = world.cluster.edit(|state| state.secrets[&key].clone());
+    let claims: JobClaims = serde_json::from_slice(&secret.data.unwrap()["token"].0).unwrap();
+    let pod = job.spec.as_ref().unwrap().template.spec.as_ref().unwrap();
+    (claims.checkpoint_bytes, pod.termination_grace_period_seconds.unwrap())
+}
+
+#[tokio::test]
+async fn a_training_keeps_checkpoints_at_the_gateway_only_if_its_client_says_so() {
+    let world = World::drawn(Role::Proposer);
+    world.reconcile().await.unwrap();
+    let job = world.job(Step::Train);
+    let terms = world.input(&job).checkpoints.unwrap();
+    assert_eq!((terms.every_seconds, terms.gateway_bytes), (60, None));
+    assert_eq!(terms.scratch_bytes, Some(4 << 30));
+    assert_eq!(leave(&world, &job), (0, 30));
+
+    for (role, step) in [(Role::Proposer, Step::Train), (Role::Voter, Step::Vote)] {
+        let world = World::drawn(role);
+        if role == Role::Voter {
+            world.open_commit();
+        }
+        world.cluster.edit(|state| {
+            let spec = &mut state.clients.get_mut(&world.key).unwrap().spec;
+            spec.trainer.checkpoints = Some(CheckpointSpec {
+                every_seconds: Some(30),
+                gateway_size: Some(Quantity("1.5Gi".to_owned())),
+            });
+        });
+        world.reconcile().await.unwrap();
+        let job = world.job(step);
+        let terms = world.input(&job).checkpoints;
+        if step == Step::Vote {
+            assert_eq!((terms, leave(&world, &job)), (None, (0, 10)));
+        } else {
+            let terms = terms.unwrap();
+            assert_eq!((terms.every_seconds, terms.gateway_bytes), (30, Some(3 << 29)));
+            assert_eq!(leave(&world, &job), (3 << 29, 30));
+        }
     }
 }
 
