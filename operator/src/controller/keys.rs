@@ -128,7 +128,8 @@ pub fn parse_grants(json: &str) -> Result<Vec<KmsGrant>, String> {
     Ok(entries.into_iter().map(KmsGrant::from).collect())
 }
 
-/// Opens keys, and keeps those that were dear to open.
+/// Opens keys, and keeps them while somebody asks for them and their Secret stays as it is. A key that is dropped is
+/// wiped from memory.
 pub struct KeyRing {
     clock: Arc<dyn Clock>,
     /// `None`: this build has no KMS.
@@ -214,10 +215,6 @@ impl KeyRing {
             error,
         };
         let version = version_of(&secret);
-        let kept = self.find(&source, |kept| version.is_some() && kept.version == version);
-        if let Some(outcome) = kept {
-            return outcome.map_err(unusable);
-        }
         let type_ = secret.type_;
         let data = secret
             .data
@@ -225,9 +222,18 @@ impl KeyRing {
             .into_iter()
             .map(|(name, value)| (name, Zeroizing::new(value.0)))
             .collect();
+        let kept = self.find(&source, |kept| version.is_some() && kept.version == version);
+        if let Some(outcome) = kept {
+            return outcome.map_err(unusable);
+        }
+        // Whatever this version holds, the key of the one before it leaves memory.
+        self.lock().remove(&source);
         match SigningKey::from_secret(type_.as_deref(), &data).map_err(unusable)? {
             Held::Key(key) => {
-                self.lock().remove(&source);
+                // Deriving its address is the dearest step of a look at a client at rest.
+                if version.is_some() {
+                    self.keep(source, version, Ok(key.clone()));
+                }
                 Ok(key)
             }
             Held::Encrypted(encrypted) => {
@@ -283,9 +289,14 @@ impl KeyRing {
     }
 
     fn find(&self, source: &Source, fits: impl Fn(&Kept) -> bool) -> Option<Result<SigningKey, SignerError>> {
+        let now = self.clock.now();
         let mut all = self.lock();
-        let kept = all.get_mut(source).filter(|kept| fits(kept))?;
-        kept.used = self.clock.now();
+        if let Some(kept) = all.get_mut(source) {
+            kept.used = now;
+        }
+        // What nobody uses any more leaves memory.
+        all.retain(|_, kept| kept.used.until(now) < KEPT);
+        let kept = all.get(source).filter(|kept| fits(kept))?;
         Some(kept.outcome.clone())
     }
 
@@ -297,10 +308,7 @@ impl KeyRing {
             used: now,
             outcome,
         };
-        let mut all = self.lock();
-        // What nobody uses any more leaves memory.
-        all.retain(|_, kept| kept.used.until(now) < KEPT);
-        all.insert(source, kept);
+        self.lock().insert(source, kept);
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Source, Kept>> {

@@ -77,6 +77,40 @@ async fn a_keystore_is_opened_once_per_version_of_its_secret_and_forgotten_with_
 }
 
 #[tokio::test]
+async fn a_raw_key_is_derived_once_per_version_of_its_secret_and_forgotten_with_it() {
+    let raw = |version: &str, key: &str| encrypted(version, &[(names::SIGNING_KEY_FIELD, key)]);
+    let cluster = cluster();
+    let ring = KeyRing::of_secrets(clock());
+    cluster.put_secret(raw("1", PRIVATE_KEY));
+    assert_eq!(load(&ring, &cluster).await.unwrap().address().to_string(), ADDRESS);
+    // The same version with other content is not looked at: what counts is the version.
+    cluster.put_secret(raw("1", "not a key"));
+    assert_eq!(load(&ring, &cluster).await.unwrap().address().to_string(), ADDRESS);
+    cluster.put_secret(raw("2", &"11".repeat(32)));
+    assert_ne!(load(&ring, &cluster).await.unwrap().address().to_string(), ADDRESS);
+    cluster.put_secret(raw("3", "not a key"));
+    load(&ring, &cluster).await.unwrap_err();
+    assert!(ring.lock().is_empty(), "the key of an older version stays in memory");
+    cluster.put_secret(raw("4", PRIVATE_KEY));
+    load(&ring, &cluster).await.unwrap();
+    assert_eq!(ring.lock().len(), 1);
+    cluster.edit(|state| state.secrets.clear());
+    load(&ring, &cluster).await.unwrap_err();
+    assert!(ring.lock().is_empty(), "a deleted Secret's key stays in memory");
+}
+
+#[tokio::test]
+async fn a_secret_that_no_api_server_wrote_is_read_each_time() {
+    let cluster = cluster();
+    let ring = KeyRing::of_secrets(clock());
+    cluster.put_secret(signing_secret("alpha-key", PRIVATE_KEY));
+    load(&ring, &cluster).await.unwrap();
+    assert!(ring.lock().is_empty());
+    cluster.put_secret(signing_secret("alpha-key", "not a key"));
+    load(&ring, &cluster).await.unwrap_err();
+}
+
+#[tokio::test]
 async fn a_key_nobody_asks_for_leaves_memory() {
     let cluster = cluster();
     let clock = clock();
