@@ -21,9 +21,9 @@ pub(crate) use clock::Clock;
 use context::{Context, Plan};
 
 use crate::{
-    action::{Action, Awaiting, ClientStep, Decision},
+    action::{Action, Awaiting, ClientStep, Decision, StopReason},
     client::ClientView,
-    pokes,
+    pokes::{self, Poke},
     snapshot::{ParticipantState, TaskSnapshot},
     types::{Phase, Role},
 };
@@ -52,20 +52,12 @@ pub fn decide(snapshot: &TaskSnapshot, view: &ClientView) -> Decision {
         (false, Some(me)) => in_round(&cx, me, &mut plan),
         (false, None) => join::outside(&cx, &mut plan),
     }
-    if let Some(reason) = plan.stopped() {
-        let awaiting = Some(Awaiting {
-            what: context::stop_text(&reason),
-            until: None,
-        });
-        return Decision {
-            actions: vec![Action::Stop(reason)],
-            step: ClientStep::Stopped,
-            awaiting,
-        };
-    }
     let poke = view
         .poke_delay
         .and_then(|delay| pokes::due(snapshot, cx.clock, delay, view.claim));
+    if let Some(reason) = plan.stopped() {
+        return stopped(reason, poke);
+    }
     if let Some(poke) = poke {
         plan.add_poke(poke);
     }
@@ -90,6 +82,25 @@ fn duty_done(me: &ParticipantState) -> bool {
         Role::None => false,
         Role::Proposer => me.contribution.is_some(),
         Role::Voter => me.vote.is_some(),
+    }
+}
+
+/// Nothing for itself. A round in which it has a seat still ends for everybody, so what anyone may send is sent.
+fn stopped(reason: StopReason, poke: Option<Poke>) -> Decision {
+    let has_seat = matches!(reason, StopReason::ForeignCommitment { .. });
+    let awaiting = Some(Awaiting {
+        what: context::stop_text(&reason),
+        until: None,
+    });
+    let mut actions = vec![Action::Stop(reason)];
+    actions.extend(poke.filter(|_| has_seat).map(|poke| match poke {
+        Poke::Send(transaction) => Action::Send(transaction),
+        Poke::Later(at) => Action::WaitUntil(at),
+    }));
+    Decision {
+        actions,
+        step: ClientStep::Stopped,
+        awaiting,
     }
 }
 

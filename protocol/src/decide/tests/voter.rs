@@ -194,16 +194,34 @@ fn with_no_time_left_or_a_final_failure_a_voter_does_nothing() {
 
 #[test]
 fn a_commitment_that_no_entry_matches_stops_the_client_at_once() {
-    for phase in [Phase::Commit, Phase::Reveal, Phase::Finish] {
-        let mut scene = Scene::revealing();
-        scene.view.poke_delay = Some(0);
-        scene.phase(phase);
-        scene.row().commitment = Some(Commitment(hash(0x33)));
-        let stop = Action::Stop(StopReason::ForeignCommitment {
-            commitment: Commitment(hash(0x33)),
-        });
+    for phase in [Phase::Commit, Phase::Reveal] {
+        let (scene, stop) = foreign(phase);
         assert_eq!(scene.decide().actions, [stop], "{phase:?}");
     }
+}
+
+#[test]
+fn a_stopped_client_still_ends_the_round_it_has_a_seat_in() {
+    let (mut scene, stop) = foreign(Phase::Finish);
+    let finish = Transaction::FinishRound { round: Round(3) };
+    assert_eq!(scene.decide().actions, [stop.clone(), Action::Send(finish)]);
+    scene.view.poke_delay = Some(20);
+    scene.at(81, 81);
+    let later = Action::WaitUntil(Timestamp(T0 + 100));
+    assert_eq!(scene.decide().actions, [stop.clone(), later]);
+    scene.view.poke_delay = None;
+    assert_eq!(scene.decide().actions, [stop]);
+}
+
+fn foreign(phase: Phase) -> (Scene, Action) {
+    let mut scene = Scene::revealing();
+    scene.view.poke_delay = Some(0);
+    scene.phase(phase);
+    scene.row().commitment = Some(Commitment(hash(0x33)));
+    let stop = Action::Stop(StopReason::ForeignCommitment {
+        commitment: Commitment(hash(0x33)),
+    });
+    (scene, stop)
 }
 
 #[test]
