@@ -15,4 +15,5 @@ mod wakes;
 mod watch;
 
 pub use context::{ChainAccess, ChainProblem, Chains, Context, Settings, TrustedManager};
+pub use reconcilers::pause;
 pub use run::{ControllerArgs, run};

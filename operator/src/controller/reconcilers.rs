@@ -30,6 +30,15 @@ use crate::cluster::Key;
 /// After an error that a retry may cure.
 const RETRY: Duration = Duration::from_secs(3);
 
+/// The longest pause between two looks at an object. What nothing told of is mended then: a status that another process
+/// overwrote, a change that a watch missed.
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
+/// How long to wait after a reconcile that asked for `next`, if nothing wakes it before.
+pub fn pause(next: Option<Duration>) -> Duration {
+    next.unwrap_or(LONGEST_PAUSE).min(LONGEST_PAUSE)
+}
+
 /// What a failed reconcile reports: a stable category, and the text for the log.
 #[derive(Debug, thiserror::Error)]
 #[error("{text}")]
@@ -51,10 +60,6 @@ fn key<K: ResourceExt>(object: &K) -> Key {
     Key::new(object.namespace().unwrap_or_default(), object.name_any())
 }
 
-fn action(next: Option<Duration>) -> Action {
-    next.map_or_else(Action::await_change, Action::requeue)
-}
-
 /// Counts, times and logs one reconcile.
 async fn measured(
     kind: &'static str,
@@ -68,7 +73,7 @@ async fn measured(
     let label = outcome.as_ref().map_or_else(|failure| failure.category, |_| "ok");
     metrics.reconciles.with_label_values(&[kind, label]).inc();
     match outcome {
-        Ok(next) => Ok(action(next)),
+        Ok(next) => Ok(Action::requeue(pause(next))),
         Err(failure) => {
             tracing::warn!(kind, name, category = failure.category, error = %failure, "reconcile failed, trying again");
             Err(failure)
@@ -198,4 +203,16 @@ pub(super) async fn clients(
 fn label_owner<K: Resource>(object: &K) -> Option<ObjectRef<FLClient>> {
     let name = object.meta().labels.as_ref()?.get(names::LABEL_CLIENT)?;
     Some(ObjectRef::new(name).within(object.meta().namespace.as_deref()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_object_is_looked_at_again_although_nothing_wakes_it() {
+        assert_eq!(pause(None), LONGEST_PAUSE);
+        assert_eq!(pause(Some(RETRY)), RETRY);
+        assert_eq!(pause(Some(Duration::MAX)), LONGEST_PAUSE);
+    }
 }

@@ -59,7 +59,8 @@ async fn follow(key: &Key, task: &FLTask, ctx: &Context) -> Result<(Observed, Ne
     let chain = ctx.chains.get(&task.spec.chain_ref.name).await?;
     let contract = resolve::contract(task, &chain, ctx).await?;
     chain.watch(contract);
-    let observed = observe::observe(&chain, contract, mirror_from(task)).await?;
+    let again = not_final(key, task, ctx).await?;
+    let observed = observe::observe(&chain, contract, mirror_from(task), &again).await?;
     definition::ensure(task, &observed.current, ctx).await?;
     let kept = keeper::act(key, task, &chain, &observed, ctx).await?;
     let next = if observed.behind { Some(Duration::ZERO) } else { kept };
@@ -72,6 +73,22 @@ fn mirror_from(task: &FLTask) -> Round {
     let mirrored = status.and_then(|s| s.mirrored_rounds).unwrap_or(0);
     let current = status.and_then(|s| s.round).unwrap_or(0);
     Round(mirrored.max(current.saturating_sub(task.spec.rounds_history_limit())))
+}
+
+/// Rounds that count as mirrored and final, and whose FLRound is gone or says otherwise: a person deleted it, or another
+/// process that led for a moment wrote what it knew over what this one knows.
+async fn not_final(key: &Key, task: &FLTask, ctx: &Context) -> Result<Vec<Round>, ClusterError> {
+    let status = task.status.as_ref();
+    let mirrored = status.and_then(|s| s.mirrored_rounds).unwrap_or(0);
+    let current = status.and_then(|s| s.round).unwrap_or(0);
+    let oldest = (current + 1).saturating_sub(task.spec.rounds_history_limit());
+    let existing = ctx.cluster.rounds(key).await?;
+    let is_final = |number: u32| {
+        let mut of_number = existing.iter().filter(|round| round.spec.round == number);
+        of_number.any(|round| round.status.as_ref().is_some_and(|status| status.r#final))
+    };
+    let rounds = (oldest..mirrored).filter(|number| !is_final(*number));
+    Ok(rounds.take(observe::ROUNDS_AT_ONCE as usize).map(Round).collect())
 }
 
 /// A task waits in deletion while clients refer to it: they still have stake and duties there.

@@ -11,7 +11,7 @@ use super::{error::TaskError, mirror::RoundTransactions};
 use crate::{chain::ChainReader, controller::context::ChainAccess};
 
 /// Rounds mirrored in one reconcile; a task joined late catches up over several.
-const ROUNDS_AT_ONCE: u32 = 8;
+pub(super) const ROUNDS_AT_ONCE: u32 = 8;
 
 /// One round and the transactions its logs name.
 #[derive(Debug)]
@@ -28,15 +28,18 @@ pub(super) struct Observed {
     pub current: TaskSnapshot,
     /// Rounds to mirror, oldest first, the current one last.
     pub rounds: Vec<ObservedRound>,
+    /// Rounds before these whose FLRound is to be written again.
+    pub again: Vec<ObservedRound>,
     /// Whether more rounds wait to be mirrored.
     pub behind: bool,
 }
 
-/// Reads the current round, and those from `from` on that come before it.
+/// Reads the current round, those from `from` on that come before it, and those of `again`.
 pub(super) async fn observe(
     chain: &Arc<dyn ChainAccess>,
     contract: Address,
     from: Round,
+    again: &[Round],
 ) -> Result<Observed, TaskError> {
     let reader = chain.reader();
     let head = reader.head().await?;
@@ -52,10 +55,16 @@ pub(super) async fn observe(
         rounds.push(with_transactions(reader.as_ref(), snapshot).await?);
     }
     rounds.push(with_transactions(reader.as_ref(), current.clone()).await?);
+    let mut written_again = Vec::new();
+    for round in again.iter().filter(|round| **round < from) {
+        let snapshot = reader.snapshot(contract, &head, Some(*round), &[]).await?;
+        written_again.push(with_transactions(reader.as_ref(), snapshot).await?);
+    }
     Ok(Observed {
         confirmed_block,
         current,
         rounds,
+        again: written_again,
         behind: stop < end.0,
     })
 }

@@ -129,7 +129,7 @@ async fn write(key: &Key, before: &FLTaskStatus, now: FLTaskStatus, ctx: &Contex
 /// FLRounds of what was read, and none beyond the history's limit.
 async fn mirror_rounds(key: &Key, task: &FLTask, observed: &Observed, ctx: &Context) -> Result<(), ClusterError> {
     let existing = ctx.cluster.rounds(key).await?;
-    for round in &observed.rounds {
+    for round in observed.again.iter().chain(&observed.rounds) {
         let object = mirror::flround(
             &key.name,
             &key.namespace,

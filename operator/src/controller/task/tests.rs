@@ -72,6 +72,26 @@ async fn rounds_that_a_deep_reorg_takes_back_are_mirrored_anew() {
 }
 
 #[tokio::test]
+async fn a_final_round_that_is_gone_or_overwritten_is_written_again() {
+    let world = World::new();
+    world.next_round();
+    run(&world).await.unwrap();
+    assert_eq!(status(&world).mirrored_rounds, Some(1));
+    let key = Key::new("team", names::round_name("digits", 0));
+    let written = world.cluster.edit(|s| s.rounds[&key].clone());
+    assert!(written.status.as_ref().unwrap().r#final);
+    for overwritten in [None, Some(false)] {
+        world.cluster.edit(|s| match overwritten {
+            None => drop(s.rounds.remove(&key)),
+            Some(value) => s.rounds.get_mut(&key).unwrap().status.as_mut().unwrap().r#final = value,
+        });
+        run(&world).await.unwrap();
+        assert_eq!(world.cluster.edit(|s| s.rounds[&key].status.clone()), written.status);
+    }
+    assert_eq!(status(&world).mirrored_rounds, Some(1));
+}
+
+#[tokio::test]
 async fn an_idle_task_writes_nothing_the_second_time() {
     let world = World::new();
     run(&world).await.unwrap();
