@@ -49,7 +49,7 @@ fn check_numbers(value: &Value) -> Result<(), CanonicalError> {
 }
 
 /// Writes a value whose numbers are known to be integers.
-pub(crate) fn write_value(value: &Value) -> String {
+fn write_value(value: &Value) -> String {
     let mut out = String::new();
     write_into(value, &mut out);
     out

@@ -1,13 +1,10 @@
 //! Jobs are named by what they compute.
 
-use alloy_primitives::keccak256;
-use serde_json::{Map, Value};
+use std::fmt::{self, Write};
 
-use crate::{
-    canonical::write_value,
-    job::{JobIdentity, Seat},
-    types::B256,
-};
+use alloy_primitives::keccak256;
+
+use crate::{job::JobIdentity, types::B256};
 
 impl JobIdentity {
     /// keccak256 of the identity in RFC 8785 form: the same in controller, gateway and trainer.
@@ -17,21 +14,47 @@ impl JobIdentity {
 
     /// The identity as it is hashed. Chain ids beyond 2^53 are written exactly.
     pub fn canonical(&self) -> String {
-        let mut object = Map::new();
-        let mut put = |key: &str, value: Value| object.insert(key.to_owned(), value);
-        put("chainId", self.chain_id.into());
-        put("task", format!("{:#x}", self.task).into());
-        put("participant", format!("{:#x}", self.participant).into());
-        put("step", self.step.as_str().into());
-        put("definition", self.definition.to_string().into());
-        put("round", self.round.0.into());
-        put("startModel", self.start_model.to_string().into());
-        put("digest", self.digest.to_string().into());
-        put("environment", format!("{:#x}", self.environment).into());
-        if !self.seats.is_empty() {
-            put("seats", self.seats.iter().map(seat).collect());
+        // In the order of the names, and without a document in between: every look at a client hashes several of them.
+        let Self {
+            chain_id,
+            task,
+            participant,
+            step,
+            definition,
+            round,
+            start_model,
+            digest,
+            seats,
+            environment,
+        } = self;
+        let mut out = String::with_capacity(600 + 160 * seats.len());
+        let mut put = |text: fmt::Arguments<'_>| out.write_fmt(text).expect("a string takes everything");
+        put(format_args!(
+            r#"{{"chainId":{chain_id},"definition":"{definition}","digest":"{digest}""#
+        ));
+        put(format_args!(
+            r#","environment":"{environment:#x}","participant":"{participant:#x}""#
+        ));
+        put(format_args!(r#","round":{}"#, round.0));
+        for (k, seat) in seats.iter().enumerate() {
+            put(format_args!("{}", if k == 0 { r#","seats":["# } else { "," }));
+            match seat.contribution {
+                Some(model) => put(format_args!(r#"{{"contribution":"{model}""#)),
+                None => put(format_args!(r#"{{"contribution":null"#)),
+            }
+            put(format_args!(
+                r#","proposer":"{:#x}","sampleCount":{}}}"#,
+                seat.proposer, seat.sample_count
+            ));
         }
-        write_value(&Value::Object(object))
+        if !seats.is_empty() {
+            put(format_args!("]"));
+        }
+        put(format_args!(
+            r#","startModel":"{start_model}","step":"{}","task":"{task:#x}"}}"#,
+            step.as_str()
+        ));
+        out
     }
 
     /// `<client>-<round>-<step>-<first 8 hex of the identity's hash>`: at most 31 characters after the client's name.
@@ -41,22 +64,11 @@ impl JobIdentity {
     }
 }
 
-fn seat(seat: &Seat) -> Value {
-    let mut object = Map::new();
-    object.insert("proposer".into(), format!("{:#x}", seat.proposer).into());
-    object.insert("sampleCount".into(), seat.sample_count.into());
-    object.insert(
-        "contribution".into(),
-        seat.contribution.map_or(Value::Null, |hash| hash.to_string().into()),
-    );
-    Value::Object(object)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
-        job::Step,
+        job::{Seat, Step},
         types::{Address, DefinitionHash, ModelHash, Round, RoundDigest},
     };
 

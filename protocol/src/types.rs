@@ -30,7 +30,7 @@ macro_rules! hash_newtype {
         impl fmt::Display for $name {
             /// 64 lower-case hex digits, no prefix: the form used in file names and object keys.
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&hex::encode(self.0))
+                f.write_str(alloy_primitives::hex::Buffer::<32>::new().format(&self.0.0))
             }
         }
 
