@@ -35,7 +35,7 @@ unit: ## cargo tests of everything but the scenarios
 kms: ## signing with keys in AWS KMS (the feature aws-kms), against a stand-in for the service
 	@hack/test.sh kms
 
-simulation: ## 2,500 seeds of the controller in a simulated world, and planted bugs that it must find
+simulation: ## 10,000 seeds of the controller in a simulated world, and planted bugs that it must find
 	@hack/test.sh simulation
 
 soak: ## a million seeds (hours; interrupted, it goes on where it was)

@@ -5,13 +5,13 @@
 #   lint       formatting, clippy, scripts
 #   unit       cargo tests of everything but the scenarios
 #   kms        keys in AWS KMS: the feature aws-kms, against a stand-in for the service
-#   simulation 2,500 seeds of the controller in a simulated world, and planted bugs that it must find
+#   simulation 10,000 seeds of the controller in a simulated world, and planted bugs that it must find
 #   charts     helm lint and template, and what the charts promise
 #   e2e        scenarios on a kind cluster with the images of this checkout
 # and, only when named:
 #   chaos      scenarios that break the node, the API server or the chain under everybody's feet, one after the other
 #
-#   SIMULATION_SEEDS=2500  how many seeds the simulation runs; from 10,000 on every fault must have struck
+#   SIMULATION_SEEDS=10000 how many seeds the simulation runs; from 10,000 on every fault must have struck
 #   KEEP=1          leaves the cluster up at the end
 #   E2E_ARGS=...    passed to the e2e test binary (a filter, for instance)
 #   E2E_THREADS=3   how many scenarios run at once
@@ -58,7 +58,7 @@ simulation() {
   "$simulate" --regressions
   "$simulate" --twice --seeds 20
   "$simulate" --planted --seeds 2000
-  timed "${SIMULATION_SEEDS:-2500} seeds" "$simulate" --seeds "${SIMULATION_SEEDS:-2500}"
+  timed "${SIMULATION_SEEDS:-10000} seeds" "$simulate" --seeds "${SIMULATION_SEEDS:-10000}"
 }
 
 charts() { charts/test.sh; }

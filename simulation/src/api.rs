@@ -143,6 +143,14 @@ impl ApiServer {
         Some(self.created.to_string())
     }
 
+    /// As every write, with a uid and a version of its own.
+    pub(crate) fn put_secret(&mut self, key: Key, mut secret: Secret) {
+        let version = self.next_version();
+        secret.metadata.uid.clone_from(&version);
+        secret.metadata.resource_version = version;
+        self.secrets.insert(key, secret);
+    }
+
     fn everything(&self) -> Vec<Wakes> {
         let clients = self.objects.clients.keys().cloned().map(Wakes::Client);
         clients

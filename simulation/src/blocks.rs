@@ -85,6 +85,9 @@ fn weather(world: &Arc<World>, state: &mut State, now: u64) {
             process_trouble(world, state, id, now);
         }
     }
+    if state.living() > 1 {
+        state.two_led = now;
+    }
     if world.strikes(state, Fault::SecondLeader) && state.living() == 1 {
         let world = world.clone();
         tokio::spawn(async move { process::start(&world) });
@@ -125,15 +128,26 @@ fn trouble(world: &World, state: &mut State, node: usize, now: u64) {
     }
     let low = world.strikes(state, Fault::RpcNonceLow);
     let high = world.strikes(state, Fault::RpcNonceHigh);
-    if low || high {
-        let by = state.random.between(1, 2) as i64;
-        let until = now + 1000 * state.random.between(1, 20);
+    // The one call that could take effect twice is made once: chance hardly ever lies at that moment, and twice.
+    let on_stake = staking(world, state) && world.strikes(state, Fault::RpcNonceOnStake);
+    if low || high || on_stake {
+        let by = if on_stake { 2 } else { state.random.between(1, 2) as i64 };
+        let until = now + 1000 * state.random.between(1, if on_stake { 10 } else { 20 });
         state.disturb(now, until + 20_000);
         state.nodes[node].nonce_lie = Some((if low { -by } else { by }, until));
         state.trace.note(now, "nonce lie", by as u64, || {
             format!("node {node} is off by {by}, too low: {low}")
         });
     }
+}
+
+/// Some client has not staked yet.
+fn staking(world: &World, state: &State) -> bool {
+    let accounts = &state.chain.tip().state.accounts;
+    world
+        .clients
+        .iter()
+        .any(|client| accounts.get(&client.address).is_none_or(|account| !account.staked))
 }
 
 fn process_trouble(world: &Arc<World>, state: &mut State, id: usize, now: u64) {
@@ -272,6 +286,7 @@ fn own(world: &World, state: &mut State, block: &Arc<Block>, mined: &Mined, now:
         }
         Transaction::CommitVote { .. } => {
             state.reached(Reached::Committed);
+            outage(world, state, now);
             None
         }
         Transaction::RevealVote {
@@ -299,9 +314,25 @@ fn own(world: &World, state: &mut State, block: &Arc<Block>, mined: &Mined, now:
     }
 }
 
+/// Chance hardly ever keeps all processes from acting for a whole window. This may.
+fn outage(world: &World, state: &mut State, now: u64) {
+    if world.strikes(state, Fault::Outage)
+        && let Some(world) = world.shared()
+    {
+        let until = now + 1000 * state.random.between(60, 900);
+        process::outage(&world, state, now, until);
+    }
+}
+
 /// A process that knows what it did does not pay for the same call twice.
 fn sent_twice(world: &World, state: &mut State, mined: &Mined, now: u64) {
-    let confusing = [Fault::Reorg, Fault::RpcNonceHigh, Fault::RpcNonceLow, Fault::RpcStale];
+    let confusing = [
+        Fault::Reorg,
+        Fault::RpcNonceHigh,
+        Fault::RpcNonceOnStake,
+        Fault::RpcNonceLow,
+        Fault::RpcStale,
+    ];
     if confusing.iter().any(|f| world.plan.rates.of(*f) > 0) || mined.tx.call.is_poke() {
         return;
     }

@@ -1,6 +1,6 @@
 //! What must hold when a run is over.
 
-use std::sync::Arc;
+use std::{ops::RangeInclusive, sync::Arc};
 
 use crds::{FLRoundStatus, names};
 use kube::ResourceExt;
@@ -24,11 +24,12 @@ use protocol::{
 
 use crate::{
     api::{NAMESPACE, OPERATOR, TASK_NAME},
+    calls::Caller,
     contract::{CHAIN_ID, TASK},
     endpoint::{Endpoint, GENESIS},
     faults::Reached,
     plan::BLOCK,
-    process::Caller,
+    process::look,
     round::{RoundModel, Seat},
     time::Millis,
     world::{Memory, Participant, Process, State, World},
@@ -47,11 +48,6 @@ pub(crate) async fn at_the_end(world: &Arc<World>) {
         duties(world, state, now);
         clean(world, state, now);
     }
-    // Of two processes that lead, one may write an old status over the other's, and nothing wakes the one that is left:
-    // see docs/decisions/0008.
-    if world.lock().two_led {
-        return;
-    }
     if let Err(error) = mirrored(world).await {
         let now = world.now();
         world
@@ -65,7 +61,7 @@ fn duties(world: &World, state: &mut State, now: Millis) {
     let tip = state.chain.tip().clone();
     for round in &tip.state.rounds {
         let Some(drawn_at) = round.drawn_at else { continue };
-        let in_calm = drawn_at * 1000 > world.plan.calm_at + 60_000;
+        let in_calm = drawn_at * 1000 > world.plan.calm_at.max(state.down_until) + 60_000;
         for client in &world.clients {
             let Some(seat) = round.seat(client.address) else {
                 continue;
@@ -209,8 +205,7 @@ fn clean(world: &World, state: &mut State, now: Millis) {
     if left.len() as u64 > state.interrupted {
         found.push(format!("the inputs of Jobs are left behind: {}", left.join(", ")));
     }
-    let clients = state.api.objects.clients.iter().filter(|_| !state.two_led);
-    for (key, client) in clients {
+    for (key, client) in &state.api.objects.clients {
         let status = client.status.clone().unwrap_or_default();
         let Some(us) = world.clients.iter().find(|p| p.name == key.name) else {
             continue;
@@ -238,7 +233,11 @@ async fn mirrored(world: &Arc<World>) -> Result<(), operator::chain::ChainError>
     let head = reader.head().await?;
     let confirmed = reader.confirmed_block(&head).await?;
     let current = reader.snapshot(TASK, &head, None, &[]).await?;
-    for number in 0..=current.round.round.0 {
+    let last = current.round.round.0;
+    let oldest = world.plan.history.map_or(0, |kept| (last + 1).saturating_sub(kept));
+    let numbers = oldest..=last;
+    history(world, &numbers);
+    for number in numbers {
         let snapshot = reader.snapshot(TASK, &head, Some(Round(number)), &[]).await?;
         let transactions = match snapshot.round.drawn_block {
             Some(drawn) => {
@@ -251,6 +250,19 @@ async fn mirrored(world: &Arc<World>) -> Result<(), operator::chain::ChainError>
     }
     task(world, &current);
     Ok(())
+}
+
+/// No more FLRounds are there than are to be kept. One that a late watch hid is seen at the next look.
+fn history(world: &World, numbers: &RangeInclusive<u32>) {
+    let mut state = world.lock();
+    let now = world.now();
+    let disturbed = state.disturbed.last().map_or(0, |(_, until)| *until);
+    let kept = state.api.objects.rounds.values().map(|round| round.spec.round);
+    let more: Vec<u32> = kept.filter(|number| !numbers.contains(number)).collect();
+    if !more.is_empty() && now > disturbed + look() + 30_000 {
+        let text = format!("FLRounds {more:?} are kept, although only {numbers:?} are to be");
+        state.violation(now, text);
+    }
 }
 
 fn round(world: &World, snapshot: &TaskSnapshot, transactions: &RoundTransactions, confirmed: u64) {

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use crds::FLClient;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 use operator::cluster::Key;
@@ -65,7 +66,7 @@ pub(crate) fn act(world: &World, state: &mut State, now: Millis) {
     for key in again {
         state.deleted.clients.remove(&key);
         state.deleted.made += 1;
-        let mut object = manifests::client(&key.name);
+        let mut object = manifests::client(&world.plan, &key.name);
         object.metadata.uid = Some(format!("c-{}-{}", key.name, state.deleted.made));
         state.api.objects.clients.insert(key.clone(), Arc::new(object));
         api::client_changed(world, state, &key);
@@ -170,11 +171,11 @@ pub(crate) fn task_gone(world: &World, state: &mut State, key: &Key) {
     let now = world.now();
     state.trace.note(now, "deletion", 2, || "the task is gone".to_owned());
     state.reached(Reached::TaskGone);
-    let clients = state.api.objects.clients.len();
-    // Of clients made a moment ago a watch that is late may not have told.
-    let watches = [Fault::WatchBroken, Fault::EventLate, Fault::Frozen];
-    let current = watches.iter().all(|fault| world.plan.rates.of(*fault) == 0);
-    if clients > 0 && current {
+    // A client that the watch has not told of yet has no finalizer, and without one it has staked nothing. Another process
+    // may have given it one.
+    let bound = |client: &&Arc<FLClient>| !client.finalizers().is_empty();
+    let clients = state.api.objects.clients.values().filter(bound).count();
+    if clients > 0 && state.two_led == 0 {
         state.violation(now, format!("the task is let go while {clients} clients refer to it"));
     }
     state.api.objects.tasks.remove(key);
@@ -193,21 +194,16 @@ pub(crate) fn task_gone(world: &World, state: &mut State, key: &Key) {
 
 /// A client that is deleted finishes its duty first.
 fn owes_nothing(world: &World, state: &mut State, us: Address, name: &str) {
-    let unsure = [
-        Fault::Reorg,
-        Fault::ReorgOnUs,
-        Fault::ReorgOnDraw,
-        Fault::RpcStale,
-        Fault::ForeignCommitment,
-    ];
+    let unsure = [Fault::Reorg, Fault::ReorgOnUs, Fault::ReorgOnDraw, Fault::RpcStale];
     if unsure.iter().any(|fault| world.plan.rates.of(*fault) > 0) {
         return;
     }
     let tip = state.chain.tip().clone();
     let round = tip.state.current();
     let open = matches!(tip.state.phase(tip.time), Phase::Commit | Phase::Reveal);
-    let owes = |seat: &crate::round::Seat| seat.commitment.is_some() && seat.vote.is_none();
-    if open && round.seat(us).is_some_and(owes) {
+    let foreign = &state.foreign;
+    let ours = |seat: &crate::round::Seat| seat.commitment.is_some_and(|c| !foreign.committed(us, c));
+    if open && round.seat(us).is_some_and(|seat| ours(seat) && seat.vote.is_none()) {
         let text = format!("{name} is let go with the reveal of round {} undone", round.number);
         state.violation(world.now(), text);
     }

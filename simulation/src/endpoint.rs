@@ -18,11 +18,12 @@ use protocol::types::Phase;
 use serde_json::{Value, value::RawValue};
 
 use crate::{
+    calls::{Caller, Lost},
     chain::{Block, GAS, GWEI, Refusal},
     contract::{CHAIN_ID, IMPLEMENTATION, TASK, TOKEN},
     faults::{Fault, Reached},
     plan::{BLOCK, Bug},
-    process::{Caller, Lost, has_code},
+    process::has_code,
     sent,
     trace::short,
     wire::{decode, read},
@@ -204,7 +205,12 @@ impl Endpoint {
         if params[0].get("to").is_none() {
             // A contract that would be made: its code is its address, and that depends on the nonce the state has.
             let from = address(&params[0]["from"]).ok_or_else(|| refused("invalid from"))?;
-            let nonce = block.state.accounts.get(&from).map_or(0, |a| a.nonce);
+            let mut nonce = block.state.accounts.get(&from).map_or(0, |a| a.nonce);
+            if self.caller.world.has(Bug::StakeAtMadeUpNonce) {
+                // As if nobody compared the two.
+                let counted = &state.processes[self.caller.id].memory.counted;
+                nonce = counted.get(&from).copied().unwrap_or(nonce);
+            }
             return Ok(quoted(from.create(nonce).into_word().as_slice()));
         }
         let data: Bytes = params[0]["data"]
@@ -288,6 +294,9 @@ impl Endpoint {
             let highest = memory.nonces.entry(account).or_default();
             nonce = nonce.max(*highest);
             *highest = nonce;
+        }
+        if bug == Some(Bug::StakeAtMadeUpNonce) {
+            memory.counted.insert(account, nonce);
         }
         if bug == Some(Bug::LostAnswerIsFailure) {
             nonce = nonce.max(memory.nonces.get(&account).copied().unwrap_or_default());

@@ -40,6 +40,7 @@ named! {
         RpcBlockGone = "an endpoint does not have the block",
         RpcNonceLow = "an endpoint says too low a nonce",
         RpcNonceHigh = "an endpoint says too high a nonce",
+        RpcNonceOnStake = "an endpoint says too high a nonce while a client stakes",
         RpcGarbled = "an endpoint answers rubbish",
         RpcReceiptMissing = "an endpoint does not know a receipt",
         PoolForgets = "a node drops a pending transaction",
@@ -51,6 +52,7 @@ named! {
         GasSpike = "the price of gas jumps",
         NoFunds = "a key has no coin for gas",
         SecondLeader = "two processes lead",
+        Outage = "no process is there for minutes, from a commitment on",
         Frozen = "the process stands still",
         FenceClosed = "the lease is not renewed in time",
         ClockSkew = "the wall clock is off",
@@ -66,6 +68,7 @@ named! {
         Suspended = "somebody suspends the task for a while",
         ForeignTransaction = "somebody else sends with a client's key",
         ForeignCommitment = "somebody else commits with a client's key",
+        Acknowledged = "somebody says that a foreign vote was theirs",
         ClientDeleted = "somebody deletes an FLClient",
         TaskDeleted = "somebody deletes the task and its clients",
         OthersLate = "other participants do nothing",
@@ -84,6 +87,7 @@ impl Fault {
             Self::EventTwice => 200,
             Self::RpcStale | Self::RpcNonceLow => 20,
             Self::RpcNonceHigh => 50,
+            Self::RpcNonceOnStake => 400,
             Self::RpcBlockGone | Self::RpcGarbled => 20,
             Self::RpcReceiptMissing => 200,
             Self::PoolForgets => 200,
@@ -94,6 +98,7 @@ impl Fault {
             Self::ReorgOnDraw => 500,
             Self::GasSpike | Self::NoFunds => 10,
             Self::SecondLeader | Self::Frozen | Self::FenceClosed => 10,
+            Self::Outage => 300,
             Self::ClockSkew => 500,
             Self::JobFails | Self::JobEvicted | Self::JobOtherResult => 300,
             Self::JobHangs | Self::JobRubbish => 150,
@@ -103,8 +108,8 @@ impl Fault {
             Self::EntryLost => 5,
             Self::Suspended => 2,
             Self::ForeignTransaction => 20,
-            // Not drawn yet: what a client that finds its key used elsewhere comes to is not judged here so far.
-            Self::ForeignCommitment => 0,
+            Self::ForeignCommitment => 100,
+            Self::Acknowledged => 50,
             Self::ClientDeleted | Self::TaskDeleted => 5,
             Self::OthersLate => 150,
         }
@@ -140,6 +145,8 @@ named! {
         ForeignNonce = "somebody else's transaction took a nonce of a client",
         ForeignReplaced = "a transaction of ours replaced a stuck one that somebody else had sent",
         ForeignCommitment = "a client stopped at a commitment that was not its own",
+        KeyUsedElsewhere = "a client joined no further round because its key was used elsewhere",
+        HistoryCut = "an FLRound beyond the history's limit was deleted",
         DeletedWithFinalizer = "a client was deleted that looked after its duty first",
         TaskGone = "the task and its clients were gone, and were made again",
         OwnReverted = "a transaction of ours was mined and reverted",
@@ -196,6 +203,14 @@ impl Coverage {
         for (depth, count) in &other.reorg_depths {
             *self.reorg_depths.entry(*depth).or_default() += count;
         }
+    }
+
+    /// How often what contains `text` in its name happened.
+    pub(crate) fn count(&self, text: &str) -> u64 {
+        let faults = Fault::ALL.iter().map(|f| (f.text(), self.faults[*f as usize]));
+        let states = Reached::ALL.iter().map(|s| (s.text(), self.reached[*s as usize]));
+        let named = faults.chain(states).filter(|(name, _)| name.contains(text));
+        named.map(|(_, count)| count).sum()
     }
 
     /// What never happened.

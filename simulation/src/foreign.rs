@@ -1,17 +1,23 @@
 //! Somebody else who has a client's key, and uses it.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use alloy::primitives::{B256, keccak256};
+use crds::names;
+use kube::ResourceExt;
+use operator::cluster::Key;
 use protocol::{
     action::Transaction,
     types::{Address, Commitment, Phase, Role, Round},
 };
 
 use crate::{
+    api::{self, NAMESPACE},
     chain::{GAS, GWEI, Tx},
     faults::Fault,
     plan::BLOCK,
     time::Millis,
-    world::{State, World},
+    world::{Participant, State, World},
 };
 
 /// What was sent with our keys by somebody else.
@@ -20,6 +26,8 @@ pub(crate) struct Foreign {
     /// Not priced to be mined; forgotten by the pool at that time.
     stuck: Vec<(B256, Millis)>,
     pub(crate) commitments: Vec<(Address, Commitment)>,
+    /// Up to which round a person ever said that the votes of a key were theirs.
+    acknowledged: BTreeMap<Address, u32>,
     sent: u64,
 }
 
@@ -27,6 +35,62 @@ impl Foreign {
     pub(crate) fn committed(&self, who: Address, commitment: Commitment) -> bool {
         self.commitments.contains(&(who, commitment))
     }
+
+    pub(crate) fn ever(&self, who: Address) -> bool {
+        self.commitments.iter().any(|(account, _)| *account == who)
+    }
+}
+
+/// No further round is joined once somebody else has voted with the key, unless a person said that this was theirs.
+pub(crate) fn joins(world: &World, state: &mut State, who: Address, now: Millis) {
+    // What a reorg or a node that is behind shows is looked at as it was.
+    let unsure = [Fault::Reorg, Fault::ReorgOnUs, Fault::ReorgOnDraw, Fault::RpcStale];
+    if unsure.iter().any(|fault| world.plan.rates.of(*fault) > 0) {
+        return;
+    }
+    let tip = state.chain.tip().clone();
+    let said = state.foreign.acknowledged.get(&who).copied();
+    let unexplained = tip.state.rounds.iter().filter(|r| r.settled_at != 0).find(|round| {
+        let seat = round.seat(who).and_then(|seat| seat.commitment);
+        seat.is_some_and(|c| state.foreign.committed(who, c)) && said.is_none_or(|last| last < round.number)
+    });
+    if let Some(round) = unexplained {
+        let text = format!(
+            "{} joins round {} although somebody else voted with its key in round {}",
+            world.name(who),
+            tip.state.number(),
+            round.number
+        );
+        state.violation(now, text);
+    }
+}
+
+/// Somebody who finds a client stopped because of a vote that was cast elsewhere says that it was theirs.
+fn acknowledge(world: &World, state: &mut State, us: &Participant, now: Millis) {
+    let key = Key::new(NAMESPACE, &us.name);
+    let Some(client) = state.api.objects.clients.get(&key) else {
+        return;
+    };
+    let ledger = client.status.as_ref().and_then(|status| status.ledger.as_ref());
+    let Some(round) = ledger.and_then(|ledger| ledger.foreign_round) else {
+        return;
+    };
+    let text = round.to_string();
+    let said = client.annotations().get(names::ANNOTATION_KEY_IS_MINE) == Some(&text);
+    if said || !world.strikes(state, Fault::Acknowledged) {
+        return;
+    }
+    if let Some(client) = state.api.objects.clients.get_mut(&key) {
+        let annotations = Arc::make_mut(client).annotations_mut();
+        annotations.insert(names::ANNOTATION_KEY_IS_MINE.to_owned(), text);
+    }
+    let said = state.foreign.acknowledged.entry(us.address).or_default();
+    *said = round.max(*said);
+    state
+        .trace
+        .note(now, "acknowledged", u64::from(round), || us.name.clone());
+    state.disturb(now, now + 1);
+    api::client_changed(world, state, &key);
 }
 
 /// After every block.
@@ -40,6 +104,7 @@ pub(crate) fn act(world: &World, state: &mut State, now: Millis) {
         .collect();
     state.chain.pool.retain(|p| !forgotten.contains(&p.tx.hash));
     for index in 0..world.clients.len() {
+        acknowledge(world, state, &world.clients[index], now);
         let us = world.clients[index].address;
         if let Some(call) = commitment(state, us)
             && world.strikes(state, Fault::ForeignCommitment)

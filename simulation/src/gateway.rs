@@ -7,9 +7,9 @@ use operator::gateway::{JobClaims, ModelStore, Owner, StoreError};
 use protocol::types::{Address, DefinitionHash, ModelHash};
 
 use crate::{
+    calls::{Caller, Lost},
     faults::Fault,
     plan::Bug,
-    process::{Caller, Lost},
     world::State,
 };
 

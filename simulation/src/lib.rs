@@ -5,6 +5,7 @@
 
 mod api;
 mod blocks;
+mod calls;
 mod chain;
 mod checks;
 mod contract;
@@ -13,6 +14,7 @@ mod endpoint;
 mod faults;
 mod foreign;
 mod gateway;
+mod keys;
 mod manifests;
 mod others;
 mod plan;
@@ -25,6 +27,7 @@ pub mod report;
 mod round;
 mod run;
 mod sent;
+mod settlement;
 mod time;
 mod trace;
 mod trainer;

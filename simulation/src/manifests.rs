@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     api::{CHAIN, NAMESPACE, TASK_NAME},
     contract::TASK,
+    keys,
     plan::{Plan, STAKE},
     world::Participant,
 };
@@ -26,8 +27,11 @@ pub(crate) fn task(plan: &Plan) -> FLTask {
     let mut spec = json!({
         "chainRef": { "name": CHAIN }, "contract": TASK, "definition": definition,
     });
+    if let Some(limit) = plan.history {
+        spec["roundsHistoryLimit"] = json!(limit);
+    }
     if plan.keeper {
-        spec["keeper"] = json!({ "enabled": true, "signer": { "secretRef": { "name": "keeper-key" } } });
+        spec["keeper"] = json!({ "enabled": true, "signer": signer(plan, "keeper") });
     }
     object(json!({
         "apiVersion": "fl-alliance.io/v1alpha1", "kind": "FLTask",
@@ -36,7 +40,15 @@ pub(crate) fn task(plan: &Plan) -> FLTask {
     }))
 }
 
-pub(crate) fn client(name: &str) -> FLClient {
+fn signer(plan: &Plan, name: &str) -> Value {
+    if plan.remote_keys {
+        json!({ "awsKms": { "keyId": keys::key_id(name) } })
+    } else {
+        json!({ "secretRef": { "name": format!("{name}-key") } })
+    }
+}
+
+pub(crate) fn client(plan: &Plan, name: &str) -> FLClient {
     object(json!({
         "apiVersion": "fl-alliance.io/v1alpha1", "kind": "FLClient",
         "metadata": {
@@ -45,7 +57,7 @@ pub(crate) fn client(name: &str) -> FLClient {
         },
         "spec": {
             "taskRef": { "name": TASK_NAME },
-            "signer": { "secretRef": { "name": format!("{name}-key") } },
+            "signer": signer(plan, name),
             "stake": STAKE.to_string(),
             "data": { "volume": { "pvc": { "claimName": "images" } }, "format": "idx" },
             "trainer": { "image": "fl-alliance/trainer:dev" },

@@ -23,11 +23,6 @@ pub(crate) fn address(index: usize) -> Address {
 pub(crate) fn act(world: &World, state: &mut State) {
     let tip = state.chain.tip().clone();
     let calm = world.calm();
-    // A client that somebody else has committed for does nothing more in that round, not even what anyone may do.
-    let commitments = tip.state.current().seats.iter().map(|s| (s.account, s.commitment));
-    let stopped = commitments
-        .into_iter()
-        .any(|(who, commitment)| commitment.is_some_and(|c| state.foreign.committed(who, c)));
     for index in 0..world.plan.others {
         let us = address(index);
         if world.strikes(state, Fault::OthersLate) {
@@ -35,7 +30,7 @@ pub(crate) fn act(world: &World, state: &mut State) {
         }
         if let Some(call) = next(&tip.state, us, tip.time) {
             state.chain.submit_other(us, call);
-        } else if (!calm || stopped)
+        } else if !calm
             && state.random.chance(30)
             && let Some(poke) = poke(&tip.state, tip.time)
         {

@@ -43,10 +43,12 @@ pub enum Bug {
     SecretsLeft,
     /// A stored vote or seed that is not found at once is made anew and overwritten.
     LedgerOverwritten,
+    /// A stake goes out at any nonce that an endpoint says, also at one that its state does not know.
+    StakeAtMadeUpNonce,
 }
 
 impl Bug {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::LedgerWrittenAfterSending,
         Self::SaltNotStored,
         Self::NonceCachedAcrossReorg,
@@ -57,6 +59,7 @@ impl Bug {
         Self::StaleSnapshot,
         Self::SecretsLeft,
         Self::LedgerOverwritten,
+        Self::StakeAtMadeUpNonce,
     ];
 }
 
@@ -82,10 +85,6 @@ const CALLS: [&str; 48] = [
     "delete_round",
     "delete_round",
     "delete_round",
-    "delete_round",
-    "delete_round",
-    "delete_round",
-    "delete_round",
     "delete_secret",
     "delete_secret",
     "delete_secret",
@@ -106,6 +105,8 @@ const CALLS: [&str; 48] = [
     "eth_sendRawTransaction",
     "eth_sendRawTransaction",
     "jobs",
+    "open_key",
+    "open_key",
     "pods",
     "publish",
     "publish",
@@ -118,6 +119,8 @@ const CALLS: [&str; 48] = [
     "set_client_finalizer",
     "set_task_finalizer",
     "set_task_finalizer",
+    "sign",
+    "sign",
 ];
 
 /// Everything a run starts from.
@@ -132,6 +135,10 @@ pub(crate) struct Plan {
     pub(crate) depth: u32,
     /// Wei per gas.
     pub(crate) fee_cap: Option<u128>,
+    /// Keys are in a service, not in Secrets.
+    pub(crate) remote_keys: bool,
+    /// FLRounds that are kept.
+    pub(crate) history: Option<u32>,
     /// From then on nothing goes wrong.
     pub(crate) calm_at: Millis,
     pub(crate) rates: Rates,
@@ -154,6 +161,9 @@ impl Plan {
             before: random.chance(500),
         };
         let death = random.chance(400).then_some(death);
+        // With a limit of one every further round deletes an FLRound.
+        let deletes = death.is_some_and(|death| death.call == "delete_round");
+        let history = (deletes || random.chance(250)).then_some(1);
         let participants = (clients + others) as u16;
         let rounds = *random.pick(&[1, 1, 1, 2, 2, 3]);
         let shortest = *random.pick(&[80, 200, 200]);
@@ -170,6 +180,8 @@ impl Plan {
             keeper: random.chance(500),
             endpoints: random.between(1, 2) as usize,
             depth: *random.pick(&[0, 1, 2, 3, 5, 8]),
+            remote_keys: random.chance(700),
+            history,
             fee_cap: random.chance(500).then_some(100_000_000_000),
             calm_at: START * 1000 + if quiet { 0 } else { random.between(30_000, 450_000) },
             latency: *random.pick(&[0, 50, 200]),
@@ -214,7 +226,7 @@ impl Plan {
             .collect();
         let p = &self.parameters;
         format!(
-            "{} clients, {} others, keeper {}, {} endpoints, {} confirmations, fee cap {:?}, {} rounds of {}+{}+{}+{} s, \
+            "{} clients, {} others, keeper {}, {} endpoints, {} confirmations, fee cap {:?}, history {:?}, keys in a service {}, {} rounds of {}+{}+{}+{} s, \
              calm after {} s, death {:?}, faults of 1000: {}",
             self.clients,
             self.others,
@@ -222,6 +234,8 @@ impl Plan {
             self.endpoints,
             self.depth,
             self.fee_cap,
+            self.history,
+            self.remote_keys,
             p.total_rounds,
             p.join_window,
             p.propose_window,

@@ -13,10 +13,10 @@ use operator::cluster::{Cluster, ClusterError, Created, FINALIZER, Key, Note};
 
 use crate::{
     api::{Cached, Change, NAMESPACE, OPERATOR, client_changed, job_changed, put_own, remove_job, task_changed, tell},
+    calls::{Caller, Lost},
     deletion,
-    faults::Reached,
+    faults::{Fault, Reached},
     plan::Bug,
-    process::{Caller, Lost},
     trainer,
     world::{State, World},
 };
@@ -108,8 +108,7 @@ impl Cluster for Port {
             let now = self.world().now();
             if status.stopped.as_deref() == Some(reason::FOREIGN_COMMITMENT) {
                 let us = self.world().clients.iter().find(|p| p.name == key.name);
-                let foreign = us.is_some_and(|us| state.foreign.commitments.iter().any(|(who, _)| *who == us.address));
-                if foreign {
+                if us.is_some_and(|us| state.foreign.ever(us.address)) {
                     state.reached(Reached::ForeignCommitment);
                 } else {
                     let name = &key.name;
@@ -119,6 +118,7 @@ impl Cluster for Port {
                     );
                 }
             }
+            used_elsewhere(self.world(), state, key, status);
             let version = state.api.next_version();
             if let Some(client) = state.api.objects.clients.get_mut(key) {
                 let writable = Arc::make_mut(client);
@@ -153,6 +153,7 @@ impl Cluster for Port {
     async fn delete_round(&self, key: &Key) -> Result<(), ClusterError> {
         self.call("delete_round", |state| {
             state.api.objects.rounds.remove(key);
+            state.reached(Reached::HistoryCut);
             tell(self.world(), state, Some(Change::Round(key.clone(), None)), Vec::new());
         })
         .await
@@ -277,7 +278,7 @@ impl Cluster for Port {
             state
                 .trace
                 .note(self.world().now(), "Secret", 0, || format!("{key} is created"));
-            state.api.secrets.insert(key, secret.clone());
+            state.api.put_secret(key, secret.clone());
             Created::New
         })
         .await
@@ -302,6 +303,21 @@ impl Cluster for Port {
             });
         })
         .await
+    }
+}
+
+/// A key is said to be used elsewhere only if it is, or if what would show the contrary was lost.
+fn used_elsewhere(world: &World, state: &mut State, key: &Key, status: &crds::FLClientStatus) {
+    let foreign = status.ledger.as_ref().and_then(|ledger| ledger.foreign_round);
+    let us = world.clients.iter().find(|p| p.name == key.name);
+    let (Some(round), Some(us)) = (foreign, us) else {
+        return;
+    };
+    if state.foreign.ever(us.address) {
+        state.reached(Reached::KeyUsedElsewhere);
+    } else if world.plan.rates.of(Fault::EntryLost) == 0 {
+        let text = format!("{} takes its own vote of round {round} for somebody else's", us.name);
+        state.violation(world.now(), text);
     }
 }
 

@@ -12,7 +12,7 @@ use protocol::{
     types::{Address, B256, Phase, Round},
 };
 
-use crate::{plan::Bug, process::Caller};
+use crate::{calls::Caller, plan::Bug};
 
 /// [`Registry`] whose snapshots are not what the chain said.
 pub(crate) struct BuggyChains {

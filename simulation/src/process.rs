@@ -1,4 +1,4 @@
-//! A process of the operator: its clock, what may happen to each of its calls, and its reconciles.
+//! A process of the operator: its clock, its chain, its watches and its reconciles, from start to end.
 
 use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc, time::Duration};
 
@@ -14,7 +14,7 @@ use operator::{
         client,
         keys::KeyRing,
         metrics::Metrics,
-        task,
+        pause, task,
     },
     randomness::Randomness,
 };
@@ -23,167 +23,18 @@ use tokio::sync::{Notify, mpsc};
 
 use crate::{
     api::{CHAIN, Cached, Delivery, NAMESPACE, Wakes},
+    calls::Caller,
     contract::{CHAIN_ID, IMPLEMENTATION, MANAGER, TASK},
     endpoint::{self, Endpoint},
     faults::Fault,
     gateway::Port as GatewayPort,
+    keys::{self, Service},
     plan::{BLOCK, Bug},
     port::Port as ApiPort,
     ports,
     time::Millis,
     world::{Memory, Process, State, World},
 };
-
-/// Which process makes a call.
-#[derive(Debug, Clone)]
-pub(crate) struct Caller {
-    pub(crate) world: Arc<World>,
-    pub(crate) id: usize,
-}
-
-/// The call did not come off, or its answer did not arrive.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Lost;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    Ok,
-    DieBefore,
-    DieAfter,
-    Fail,
-    Lose,
-}
-
-impl Caller {
-    /// One call to the outside: `work` is its effect. Everything that can happen to a call happens here.
-    pub(crate) async fn call<T>(
-        &self,
-        name: &'static str,
-        work: impl FnOnce(&mut State) -> T + Send,
-    ) -> Result<T, Lost> {
-        self.thaw().await;
-        let (fate, before, after) = {
-            let mut state = self.world.lock();
-            self.fate(&mut state, name)
-        };
-        if before > 0 {
-            self.world.time.sleep(before).await;
-            self.thaw().await;
-        }
-        let answer = {
-            let mut state = self.world.lock();
-            if fate == Fate::DieBefore {
-                self.die(&mut state, name, true);
-                None
-            } else if fate == Fate::Fail {
-                return Err(Lost);
-            } else {
-                let answer = work(&mut state);
-                if fate == Fate::DieAfter {
-                    self.die(&mut state, name, false);
-                    None
-                } else {
-                    Some(answer)
-                }
-            }
-        };
-        let Some(answer) = answer else {
-            return std::future::pending().await;
-        };
-        if after > 0 {
-            self.world.time.sleep(after).await;
-            self.thaw().await;
-        }
-        if fate == Fate::Lose { Err(Lost) } else { Ok(answer) }
-    }
-
-    fn fate(&self, state: &mut State, name: &'static str) -> (Fate, u64, u64) {
-        let (world, now) = (&self.world, self.world.now());
-        state.calls += 1;
-        *state.coverage.calls.entry(name.into()).or_default() += 1;
-        let delay = |state: &mut State| {
-            if world.strikes(state, Fault::CallSlow) {
-                let millis = state.random.between(1_000, 10_000);
-                state.disturb(now, now + millis);
-                millis
-            } else if state.random.chance(world.plan.latency) {
-                state.random.between(1, 200)
-            } else {
-                0
-            }
-        };
-        let (before, after) = (delay(state), delay(state));
-        let planned = self.planned_death(state, name);
-        let fate = if planned == Some(true) || world.strikes(state, Fault::CrashBefore) {
-            Fate::DieBefore
-        } else if planned == Some(false) || world.strikes(state, Fault::CrashAfter) {
-            Fate::DieAfter
-        } else if world.strikes(state, Fault::CallFails) {
-            Fate::Fail
-        } else if world.strikes(state, Fault::AnswerLost) {
-            Fate::Lose
-        } else {
-            Fate::Ok
-        };
-        if fate != Fate::Ok {
-            let parts = ["create_job", "create_secret", "delete_job", "delete_secret"].contains(&name);
-            state.interrupted += u64::from(parts);
-            let id = self.id;
-            state.disturb(now, now + before + after + 1);
-            state
-                .trace
-                .note(now, "fault", fate as u64, || format!("process {id}: {name}: {fate:?}"));
-        }
-        (fate, before, after)
-    }
-
-    /// Whether the process dies before or after this call because the plan says so.
-    fn planned_death(&self, state: &mut State, name: &'static str) -> Option<bool> {
-        let death = self.world.plan.death.filter(|death| death.call == name)?;
-        if self.world.calm() {
-            return None;
-        }
-        state.planned += 1;
-        (state.planned == death.nth).then(|| {
-            let fault = if death.before {
-                Fault::CrashBefore
-            } else {
-                Fault::CrashAfter
-            };
-            state.coverage.struck(fault);
-            death.before
-        })
-    }
-
-    fn die(&self, state: &mut State, name: &'static str, before: bool) {
-        let now = self.world.now();
-        let deaths = state.coverage.deaths.entry(name.into()).or_default();
-        if before {
-            deaths.0 += 1;
-        } else {
-            deaths.1 += 1;
-        }
-        end(&self.world, state, self.id, now);
-    }
-
-    /// Waits while the process is frozen; for ever if it is dead.
-    async fn thaw(&self) {
-        loop {
-            let wait = {
-                let state = self.world.lock();
-                let process = &state.processes[self.id];
-                process
-                    .alive
-                    .then(|| process.frozen_until.saturating_sub(self.world.now()))
-            };
-            match wait {
-                None => return std::future::pending().await,
-                Some(0) => return,
-                Some(millis) => self.world.time.sleep(millis).await,
-            }
-        }
-    }
-}
 
 /// A process ends, and after a while another one starts.
 pub(crate) fn end(world: &Arc<World>, state: &mut State, id: usize, now: Millis) {
@@ -205,10 +56,31 @@ pub(crate) fn end(world: &Arc<World>, state: &mut State, id: usize, now: Millis)
     let world = world.clone();
     tokio::spawn(async move {
         world.time.sleep(pause).await;
+        loop {
+            let down = world.lock().down_until.saturating_sub(world.now());
+            if down == 0 {
+                break;
+            }
+            world.time.sleep(down).await;
+        }
         if world.lock().living() == 0 {
             start(&world);
         }
     });
+}
+
+/// The operator's node is lost, or somebody took the operator away: nothing of it runs before `until`.
+pub(crate) fn outage(world: &Arc<World>, state: &mut State, now: Millis, until: Millis) {
+    state.down_until = state.down_until.max(until);
+    state.disturb(now, until);
+    state
+        .trace
+        .note(now, "outage", until - now, || format!("for {} s", (until - now) / 1000));
+    for id in 0..state.processes.len() {
+        if state.processes[id].alive {
+            end(world, state, id, now);
+        }
+    }
 }
 
 /// The clock of one process.
@@ -299,7 +171,9 @@ pub(crate) fn start(world: &Arc<World>) {
             refused: Default::default(),
             memory: Memory::default(),
         });
-        state.two_led |= state.living() > 1;
+        if state.living() > 1 {
+            state.two_led = now;
+        }
         state.disturb(now, now + 2_000);
         state.trace.note(now, "process starts", id as u64, || {
             format!("process {id}, its clock is off by {skew} s")
@@ -333,7 +207,11 @@ async fn run(caller: Caller, cached: Cached, deliveries: mpsc::UnboundedReceiver
         cluster: Arc::new(ApiPort::new(caller.clone(), cached.clone())),
         chains,
         store: Arc::new(GatewayPort::new(caller.clone())),
-        keys: Arc::new(KeyRing::of_secrets(clock.clone())),
+        keys: Arc::new(KeyRing::new(
+            clock.clone(),
+            Some(Arc::new(Service::new(caller.clone()))),
+            keys::grants(&world),
+        )),
         clock,
         randomness: Arc::new(SeededRandomness(caller.clone())),
         settings: Arc::new(Settings {
@@ -404,25 +282,25 @@ async fn reconciles(caller: Caller, object: Wakes, ctx: Context, woken: Arc<Noti
             Wakes::Task(key) => task::reconcile(key, &ctx).await.map_err(|e| e.to_string()),
         };
         let next = match outcome {
-            Ok(next) => next,
+            Ok(next) => pause(next),
             Err(error) => {
                 let mut state = world.lock();
                 state.trace.note(world.now(), "reconcile fails", caller.id as u64, || {
                     format!("process {}: {object:?}: {error}", caller.id)
                 });
-                Some(Duration::from_secs(3))
+                Duration::from_secs(3)
             }
         };
-        match next {
-            Some(pause) => {
-                let millis = (pause.as_millis() as u64).max(1);
-                let sleep = world.time.sleep(millis);
-                let notified = std::pin::pin!(woken.notified());
-                if let Either::Left(_) = select(sleep, notified).await {}
-            }
-            None => woken.notified().await,
-        }
+        let millis = (next.as_millis() as u64).max(1);
+        let sleep = world.time.sleep(millis);
+        let notified = std::pin::pin!(woken.notified());
+        if let Either::Left(_) = select(sleep, notified).await {}
     }
+}
+
+/// The longest pause between two looks of a reconcile at its object.
+pub(crate) fn look() -> Millis {
+    pause(None).as_millis() as Millis
 }
 
 fn config(world: &World) -> ChainConfig {

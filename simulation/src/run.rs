@@ -50,6 +50,13 @@ pub struct Report {
     pub(crate) coverage: Coverage,
 }
 
+impl Report {
+    /// How often the faults and situations happened whose text contains this.
+    pub fn reached(&self, text: &str) -> u64 {
+        self.coverage.count(text)
+    }
+}
+
 /// What is the same in every run and takes time to make.
 struct Fixed {
     definition: DefinitionHash,
@@ -117,7 +124,6 @@ async fn drive(world: &Arc<World>) {
     let p = &world.plan.parameters;
     let windows = u64::from(p.join_window + p.propose_window + p.commit_window + p.reveal_window);
     let longest = u64::from(p.total_rounds) * (windows + 200) + 3 * u64::from(p.stall_timeout) + 600;
-    let bound = world.plan.calm_at + longest * 1000;
     process::start(world);
     let mut rest = None;
     loop {
@@ -125,7 +131,8 @@ async fn drive(world: &Arc<World>) {
         world.time.sleep(pause).await;
         blocks::next(world);
         let now = world.now();
-        if now > bound {
+        let quiet_since = world.plan.calm_at.max(world.lock().down_until);
+        if now > quiet_since + longest * 1000 {
             let mut state = world.lock();
             let tip = state.chain.tip().clone();
             let (round, phase) = (tip.state.number(), tip.state.phase(tip.time));
@@ -139,8 +146,15 @@ async fn drive(world: &Arc<World>) {
             return;
         }
         if rest.is_none() && world.calm() && over(world) {
-            // Until the last block is confirmed and every reconcile has seen it.
-            rest = Some(now + 60_000 + u64::from(world.plan.depth) * 2_000);
+            // Until the last block is confirmed and every reconcile has seen it; of two processes that lead one may write
+            // an old status over the other's, and the one that is left sees that at its next look.
+            let seen = now + 60_000 + u64::from(world.plan.depth) * 2_000;
+            let two_led = world.lock().two_led;
+            rest = Some(seen.max(if two_led > 0 {
+                two_led + 60_000 + process::look()
+            } else {
+                0
+            }));
         }
         if rest.is_some_and(|at| now >= at) {
             break;
@@ -204,14 +218,14 @@ fn world(plan: Plan, bug: Option<Bug>, time: Arc<Time>, mut random: Random, keep
         .tasks
         .insert(Key::new(NAMESPACE, TASK_NAME), Arc::new(object));
     for client in &clients {
-        let object = manifests::client(&client.name);
+        let object = manifests::client(&plan, &client.name);
         api.objects
             .clients
             .insert(Key::new(NAMESPACE, object.name_any()), Arc::new(object));
     }
     for participant in clients.iter().chain([&fixed.keeper]) {
         let secret = manifests::signing_secret(participant);
-        api.secrets.insert(Key::new(NAMESPACE, secret.name_any()), secret);
+        api.put_secret(Key::new(NAMESPACE, secret.name_any()), secret);
     }
     let state = State {
         trace: Trace::new(START * 1000, keep_trace),
@@ -236,7 +250,8 @@ fn world(plan: Plan, bug: Option<Bug>, time: Arc<Time>, mut random: Random, keep
         produced: BTreeSet::new(),
         views: BTreeMap::new(),
         taken_back: BTreeSet::new(),
-        two_led: false,
+        down_until: 0,
+        two_led: 0,
         interrupted: 0,
         tokens,
         random,

@@ -3,7 +3,9 @@
 use alloy::primitives::{B256, keccak256};
 use protocol::{action::Transaction, types::Address};
 
-use crate::{api::OPERATOR, chain::Tx, contract::Revert, faults::Reached, plan::STAKE, process::Caller, world::State};
+use crate::{
+    api::OPERATOR, calls::Caller, chain::Tx, contract::Revert, faults::Reached, foreign, plan::STAKE, world::State,
+};
 
 /// What tells one call of one account from another.
 fn call_id(from: Address, call: &Transaction) -> B256 {
@@ -122,6 +124,7 @@ pub(crate) fn broadcast(caller: &Caller, state: &mut State, tx: &Tx) {
                 state.violation(now, format!("{who} commits to a vote that is not stored"));
             }
         }
+        Transaction::JoinRound { .. } => foreign::joins(world, state, tx.from, now),
         Transaction::Stake { amount } if amount.0 != alloy::primitives::U256::from(STAKE) => {
             state.violation(now, format!("{who} stakes {amount}"));
         }

@@ -20,6 +20,7 @@ use serde_json::Value;
 use crate::{
     chain::Tx,
     contract::{TASK, TOKEN},
+    keys,
 };
 
 /// The transaction in the parameters of `eth_sendRawTransaction`.
@@ -47,6 +48,9 @@ thread_local! {
 
 fn sender(envelope: &TxEnvelope) -> Option<Address> {
     const REMEMBERED: usize = 1 << 18;
+    if let Some(from) = keys::signed_by(envelope.signature(), envelope.signature_hash()) {
+        return Some(from);
+    }
     let hash = *envelope.tx_hash();
     if let Some(known) = SENDERS.with_borrow(|senders| senders.get(&hash).copied()) {
         return Some(known);

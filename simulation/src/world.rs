@@ -62,6 +62,8 @@ pub(crate) struct Process {
 pub(crate) struct Memory {
     pub(crate) secrets: BTreeMap<operator::cluster::Key, k8s_openapi::api::core::v1::Secret>,
     pub(crate) nonces: BTreeMap<Address, u64>,
+    /// As an endpoint said last.
+    pub(crate) counted: BTreeMap<Address, u64>,
     pub(crate) results: BTreeMap<String, String>,
 }
 
@@ -111,8 +113,10 @@ pub(crate) struct State {
     pub(crate) views: BTreeMap<(B256, u32, Option<Address>), String>,
     /// Rounds whose settlement was confirmed and then taken back by a deeper reorg.
     pub(crate) taken_back: BTreeSet<u32>,
-    /// Two processes were alive at once.
-    pub(crate) two_led: bool,
+    /// No process starts before.
+    pub(crate) down_until: Millis,
+    /// When two processes were last alive at once.
+    pub(crate) two_led: Millis,
     /// Times that a Job and its input may have been parted.
     pub(crate) interrupted: u64,
     /// All there are.
