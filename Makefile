@@ -62,7 +62,7 @@ cluster: ## bring the test cluster up (then use it: e2e/cluster/env prints how)
 images: ## build the images and load them into the test cluster
 	@hack/setup.sh && e2e/cluster/up && hack/images.sh --load
 
-bench: ## measurements: aggregation beside the read bandwidth, a round beside two bare Jobs (ARGS=aggregation or round: one of them; ARGS=training: beside Python)
+bench: ## measurements: aggregation beside the read bandwidth, a round beside two bare Jobs (ARGS=aggregation or round: one of them; ARGS=training: beside Python; ARGS=big: a model of 2 GB in little memory)
 	@hack/bench.sh $(ARGS)
 
 clean: ## remove the cluster and everything that was built or fetched

@@ -1,9 +1,10 @@
 #!/bin/bash
-# bench.sh [aggregation|training|round]...: measurements; aggregation and round by default.
+# bench.sh [aggregation|training|big|round]...: measurements; aggregation and round by default.
 #   aggregation  every rule and element type in GB/s, beside a read-bandwidth probe and beside Flower's and NVFlare's own aggregation of the
 #                same bytes in the same run; needs no cluster. The first time it fetches both and torch from PyPI (5 GB on disk in
 #                .build/peers); BENCH_PEERS=no leaves them out. Up to 8 GB of files below ${TMPDIR:-/tmp}, removed at the end.
 #   training     records per second beside the same networks in PyTorch, out of the same .build/peers
+#   big          a model of 2 GB through check, train and vote, each in a memory cgroup of 3 GB more than the network itself needs; as root
 #   round        wall time of a round beside two bare Jobs that run the same trainer commands; on the test cluster, about six minutes
 . "$(dirname "$0")/lib.sh"
 cd "$ROOT" || exit 1
@@ -42,13 +43,20 @@ training() {
   "$BUILD/peers/bin/python" hack/training_bench.py "$ROOT/target/image/fl-alliance-trainer"
 }
 
+big() {
+  [ "$(id -u)" = 0 ] || die "big makes a memory cgroup: run it as root"
+  IMAGE_COMPILE_ONLY=1 hack/images.sh operator trainer
+  hack/big_bench.py "$ROOT/target/image/fl-alliance-trainer" "$ROOT/target/image/fl-alliance-operator"
+}
+
 timed setup hack/setup.sh
 [ $# -gt 0 ] || set -- aggregation round
 for part in "$@"; do
   case $part in
     aggregation) timed "$part" aggregation ;;
+    big) timed "$part" big ;;
     training) timed "$part" training ;;
     round) timed "$part" hack/on-cluster.sh round-bench ;;
-    *) die "there is no measurement '$part': aggregation, training or round" ;;
+    *) die "there is no measurement '$part': aggregation, training, big or round" ;;
   esac
 done

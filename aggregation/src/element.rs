@@ -1,5 +1,7 @@
 //! The element types of model files: how their bits are read, ordered and written.
 
+use protocol::half;
+
 /// Elements are worked on in strips of so many: a few vector registers of any width.
 pub(crate) const STRIP: usize = 64;
 
@@ -107,10 +109,7 @@ impl Element for Bf16 {
 
     #[inline(always)]
     fn store(value: f32) -> [u8; 2] {
-        let bits = value.to_bits();
-        // Half of the last place kept, less one if that is even: a carry rounds up, into the exponent if need be.
-        let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1));
-        ((rounded >> 16) as u16).to_le_bytes()
+        half::bf16(value)
     }
 
     #[inline(always)]
@@ -164,23 +163,7 @@ impl Element for F16 {
 
     #[inline(always)]
     fn store(value: f32) -> [u8; 2] {
-        // The first that rounds to infinity, and the smallest that rounds to a normal number as such.
-        const OVERFLOW: u32 = 0x477f_f000;
-        const SMALLEST_NORMAL: u32 = 113 << 23;
-        // Adding it leaves a subnormal's bits at the lower end of the mantissa, rounded to nearest even by the addition.
-        const SHIFT: u32 = ((127 - 15) + (23 - 10) + 1) << 23;
-        let bits = value.to_bits();
-        let magnitude = bits & 0x7fff_ffff;
-        let subnormal = (f32::from_bits(magnitude) + f32::from_bits(SHIFT))
-            .to_bits()
-            .wrapping_sub(SHIFT);
-        let normal = magnitude
-            .wrapping_sub((127 - 15) << 23)
-            .wrapping_add(0xfff + ((magnitude >> 13) & 1))
-            >> 13;
-        let finite = if magnitude < SMALLEST_NORMAL { subnormal } else { normal };
-        let rounded = if magnitude >= OVERFLOW { 0x7c00 } else { finite };
-        ((rounded | (bits >> 16) & 0x8000) as u16).to_le_bytes()
+        half::f16(value)
     }
 
     #[inline(always)]

@@ -93,7 +93,7 @@ pub struct Rule {
 impl Rule {
     pub fn new(definition: &Definition, task: Address, round: Round) -> Self {
         Self {
-            tensors: definition.architecture.tensors(),
+            tensors: definition.tensors(),
             aggregation: definition.aggregation.clone(),
             max_model_bytes: definition.max_model_bytes,
             task,

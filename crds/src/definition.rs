@@ -56,6 +56,10 @@ impl JsonSchema for DefinitionDocument {
                 })),
                 "aggregation": aggregation(),
                 "flockSdk": flock_sdk(),
+                "weights": choice(
+                    &["bf16", "f16"],
+                    "Element type of model files; left out: 32-bit floats. Training computes on 32-bit copies."
+                ),
                 "preprocessing": scale("A pixel p becomes (p / 255 - mean) / std. For images only."),
                 "data": data()
             }),
@@ -77,9 +81,10 @@ impl JsonSchema for DefinitionDocument {
             .collect();
         rules.push(json!({
             "rule": "!has(self.flockSdk) || (!has(self.architecture) && !has(self.training) && !has(self.seed) && \
-                     !has(self.split) && !has(self.aggregation) && !has(self.preprocessing) && !has(self.data))",
-            "message": "with flockSdk there is no architecture, training, seed, split, aggregation, preprocessing or data: \
-                        the container has its own"
+                     !has(self.split) && !has(self.aggregation) && !has(self.preprocessing) && !has(self.data) && \
+                     !has(self.weights))",
+            "message": "with flockSdk there is no architecture, training, seed, split, aggregation, preprocessing, data or \
+                        weights: the container has its own"
         }));
         document["x-kubernetes-validations"] = rules.into();
         Schema::try_from(document).unwrap_or_else(|_| json_schema!({ "type": "object" }))

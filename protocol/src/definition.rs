@@ -22,6 +22,7 @@ mod evaluation;
 mod fit;
 mod flock_sdk;
 mod training;
+mod weights;
 
 pub use aggregation::{Aggregation, Rule};
 pub use checks::Empty;
@@ -35,6 +36,7 @@ pub use flock_sdk::{Cpu, FlockSdk, ImageDigest, SdkDefinition, SdkDocument, Task
 pub use training::{
     Adam, CosineSchedule, EarlyStop, Loss, Optimizer, Precision, Privacy, Schedule, Sgd, StepSchedule, Training,
 };
+pub use weights::Weights;
 
 /// Largest definition document, in bytes.
 pub const MAX_DEFINITION_BYTES: usize = 1 << 20;
@@ -196,6 +198,9 @@ pub struct DefinitionDocument {
     pub evaluation: Evaluation,
     /// Largest valid contribution, in bytes.
     pub max_model_bytes: u64,
+    /// What the elements of model files are; absent: 32-bit floats. Not for a module, whose tensors say it one by one.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub weights: Option<Weights>,
 }
 
 impl DefinitionDocument {
@@ -227,7 +232,7 @@ impl DefinitionDocument {
             1..=MAX_INTEGER,
             "between 1 and 2^53-1",
         )?;
-        let layout = Layout::new(&self.architecture.tensors(), &Metadata::widest())?;
+        let layout = Layout::new(&self.tensors(), &Metadata::widest())?;
         if layout.header().len() as u64 > MAX_HEADER_BYTES {
             return Err(DefinitionError::Model(format!(
                 "the header of a model would have {} bytes; at most {MAX_HEADER_BYTES} are read",

@@ -6,7 +6,7 @@
 //! f32(1 / sqrt(f64(fan-in))): one division, one square root, one multiplication, each exactly rounded by IEEE 754, so
 //! that no mathematics library has a say. The fan-in is the product of a weight's dimensions after the first; a bias
 //! takes that of its weight. A norm (a layer whose own name starts with "norm") starts as the identity: weights 1,
-//! biases 0.
+//! biases 0. Where the definition's weights have 16 bits, these values are rounded to nearest, ties to even.
 //!
 //! A TorchScript module brings its own start: the definition names the hash, the trainer has the tensors.
 
@@ -28,7 +28,7 @@ pub fn write<W: Write>(definition: &Definition, out: W) -> Result<ModelHash, Mod
     if let Architecture::Torchscript(_) = definition.architecture {
         return Err(ModelError::NotDerived);
     }
-    let specs = definition.architecture.tensors();
+    let specs = definition.tensors();
     let fan_in: HashMap<&str, usize> = specs
         .iter()
         .filter(|spec| spec.shape.len() > 1)
@@ -41,7 +41,8 @@ pub fn write<W: Write>(definition: &Definition, out: W) -> Result<ModelHash, Mod
         let fan_in = fan_in.get(layer_of(name)).copied().unwrap_or(1);
         if is_norm(name) {
             let value = if name.ends_with(".weight") { 1.0 } else { 0.0 };
-            writer.write_f32(&vec![value; tensor.spec.elements().ok_or(ModelError::Overflow)?])?;
+            let elements = tensor.spec.elements().ok_or(ModelError::Overflow)?;
+            writer.write_as(tensor.spec.dtype, &vec![value; elements])?;
             continue;
         }
         let bound = (1.0f64 / (fan_in as f64).sqrt()) as f32;
@@ -50,7 +51,7 @@ pub fn write<W: Write>(definition: &Definition, out: W) -> Result<ModelHash, Mod
         while left > 0 {
             let values = stream.next_block().map(|word| uniform(word) * bound);
             let take = left.min(values.len());
-            writer.write_f32(&values[..take])?;
+            writer.write_as(tensor.spec.dtype, &values[..take])?;
             left -= take;
         }
     }
@@ -200,6 +201,24 @@ mod tests {
     }
     /// As above, from the same independent implementation.
     const RESNET_GOLDEN: &str = "12c92c3c52a3f34c601dfd817a57a13487e62f2e015d8b682fed30db9587a902";
+
+    #[test]
+    fn weights_of_sixteen_bits_are_the_rounded_ones() {
+        let plain = definition("[200]", 1);
+        for (name, golden) in [("bf16", BF16_GOLDEN), ("f16", F16_GOLDEN)] {
+            let json = include_str!("definition/example.json");
+            let with = json.replacen('{', &format!("{{\"weights\": \"{name}\","), 1);
+            let short = Definition::parse(with.as_bytes()).unwrap();
+            assert_ne!(short.hash(), plain.hash());
+            let mut bytes = Vec::new();
+            assert_eq!(write(&short, &mut bytes).unwrap().to_string(), golden);
+            let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+            assert_eq!(file.tensor("layers.0.weight").unwrap().data().len(), 784 * 200 * 2);
+        }
+    }
+    /// As above, rounded by Python's struct ('e') and by hand.
+    const BF16_GOLDEN: &str = "2aff3907e4a548b939a6212ea9a44aa59b2fd5e7258986ce2719c4bf1eb4fc64";
+    const F16_GOLDEN: &str = "2c6d359cd8dd0a85cc019b4508667e6a54eaf6612bb5b635983c161cbbf77b70";
 
     #[test]
     fn extreme_words_stay_inside_the_half_open_interval() {

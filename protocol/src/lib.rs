@@ -14,6 +14,7 @@ pub mod decimal;
 pub mod definition;
 pub mod draw;
 pub mod genesis;
+pub mod half;
 mod identity;
 pub mod job;
 pub mod model;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use protocol::{
-    architecture::{Dtype, TensorSpec},
+    architecture::{TensorSpec, TensorType},
     definition::Definition,
     genesis,
     job::DataFormat,
@@ -83,8 +83,16 @@ pub fn evaluate_file(question: &Question<'_>, scratch: &Path) -> Result<String, 
 ///
 /// # Errors
 /// [`Failure::Module`] if the file is none, nothing matches or it does not take such input.
-pub fn describe_module(file: &Path, patterns: &[String], input_shape: &[u32]) -> Result<String, Failure> {
-    let bytes = std::fs::read(file).map_err(io(file))?;
+pub fn describe_module(
+    file: &Path,
+    patterns: &[String],
+    dtype: TensorType,
+    input_shape: &[u32],
+) -> Result<String, Failure> {
+    let mut digest = Sha256::new();
+    let bytes = std::fs::File::open(file)
+        .and_then(|mut source| std::io::copy(&mut source, &mut digest))
+        .map_err(io(file))?;
     let all = Network::module_parameters(file)?;
     let mut specs = Vec::new();
     let mut chosen = Vec::new();
@@ -93,7 +101,7 @@ pub fn describe_module(file: &Path, patterns: &[String], input_shape: &[u32]) ->
             specs.push(TensorSpec {
                 name,
                 shape: tensor.size().iter().map(|&d| d as usize).collect(),
-                dtype: Dtype::F32,
+                dtype: dtype.dtype(),
             });
             chosen.push(tensor);
         }
@@ -113,11 +121,11 @@ pub fn describe_module(file: &Path, patterns: &[String], input_shape: &[u32]) ->
     let output = forward().map_err(ModuleError::Torch)?;
     let tensors: Vec<_> = specs
         .iter()
-        .map(|spec| json!({ "name": spec.name, "shape": spec.shape, "dtype": "F32" }))
+        .map(|spec| json!({ "name": spec.name, "shape": spec.shape, "dtype": dtype }))
         .collect();
     let architecture = json!({ "torchscript": {
-        "module": ModelHash(B256::from(<[u8; 32]>::from(Sha256::digest(&bytes)))),
-        "moduleBytes": bytes.len(),
+        "module": ModelHash(B256::from(<[u8; 32]>::from(digest.finalize()))),
+        "moduleBytes": bytes,
         "initialModel": initial,
         "inputShape": input_shape,
         "outputs": output.size().last().copied().unwrap_or(0),

@@ -74,7 +74,7 @@ impl Examples {
         let mut buffer = Vec::new();
         for part in [&self.features, &self.labels, &Tensor::f_from_slice(train)?] {
             digest.update((part.numel() as u64).to_le_bytes());
-            tensors::read(part, &mut buffer, |piece| {
+            tensors::read(part, part.kind(), &mut buffer, |piece| {
                 digest.update(piece);
                 Ok::<_, TchError>(())
             })?;

@@ -18,7 +18,7 @@ use protocol::{
 use tch::Device;
 
 use crate::{
-    dataset::Dataset,
+    dataset::{Dataset, Features},
     device,
     examples::Examples,
     failure::Failure,
@@ -77,7 +77,7 @@ impl Job {
         let reporter = Reporter::start(gateway.clone());
         reporter.stage(Stage::Reading);
         let document = &input.document;
-        let data = Dataset::read(
+        let mut data = Dataset::read(
             Path::new(&document.data_directory),
             &document.data_format,
             &definition,
@@ -85,6 +85,8 @@ impl Job {
         )?;
         data.describe();
         let examples = Examples::new(&data, &definition, device)?;
+        // They are on the device now.
+        data.features = Features::Pixels(Vec::new());
         println!("device: {}, {threads} threads", device::name(device));
         let mut job = Self {
             input,

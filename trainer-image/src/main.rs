@@ -5,6 +5,7 @@ use std::{path::PathBuf, process, sync::Arc};
 
 use clap::{Args, Parser, Subcommand};
 use protocol::{
+    architecture::TensorType,
     definition::TaskDefinition,
     job::{DataFormat, ExitCode, INPUT_DIRECTORY, SCRATCH_DIRECTORY, Step},
 };
@@ -72,6 +73,9 @@ struct Describe {
     /// Train the parameters whose names match; * stands for anything. May be given more than once.
     #[arg(long, default_value = "*")]
     train: Vec<String>,
+    /// What the trained parameters travel as: F32, BF16 or F16. Training computes on 32-bit floats in any case.
+    #[arg(long, default_value = "F32", value_parser = tensor_type)]
+    dtype: TensorType,
     /// Shape of one record, without the batch: 1,28,28.
     #[arg(long, value_delimiter = ',')]
     input_shape: Vec<u32>,
@@ -94,6 +98,10 @@ struct Evaluate {
     /// idx, csv, parquet or imageFolder.
     #[arg(long, default_value = "idx", value_parser = data_format)]
     format: DataFormat,
+}
+
+fn tensor_type(text: &str) -> Result<TensorType, String> {
+    serde_json::from_value(text.into()).map_err(|error| error.to_string())
 }
 
 fn data_format(text: &str) -> Result<DataFormat, String> {
@@ -145,7 +153,12 @@ fn main() -> process::ExitCode {
             return answer(by_hand::evaluate_file(&question, &std::env::temp_dir()));
         }
         Command::Describe(args) => {
-            return answer(by_hand::describe_module(&args.module, &args.train, &args.input_shape));
+            return answer(by_hand::describe_module(
+                &args.module,
+                &args.train,
+                args.dtype,
+                &args.input_shape,
+            ));
         }
         Command::Devices => return answer(Ok(device::found())),
     };

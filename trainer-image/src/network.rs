@@ -1,6 +1,6 @@
 //! The definition's networks as tensors.
 
-use std::{io::Write, path::Path};
+use std::{io::Write, path::Path, rc::Rc};
 
 use aggregation::{ReadAt, read_header};
 use protocol::{
@@ -50,7 +50,9 @@ pub struct Network {
     architecture: Architecture,
     specs: Vec<TensorSpec>,
     parameters: Vec<Tensor>,
-    module: Option<Module>,
+    module: Option<Rc<Module>>,
+    /// The module is another network's too: it is given these parameters before it is run.
+    shared: bool,
     /// Of forward and backward in training.
     training_kind: Kind,
     training: bool,
@@ -64,7 +66,38 @@ impl Network {
             path: path.to_owned(),
             error,
         })?;
-        let mut network = Self::empty(definition, module, device)?;
+        Self::empty(definition, module, device)?.filled(file, path, device)
+    }
+
+    /// Another model of the same network. A module is not loaded twice: of an adapter's large one there is no room for
+    /// two. Neither may be trained then.
+    pub fn load_beside(&mut self, path: &Path, device: Device) -> Result<Self, Failure> {
+        let file = std::fs::File::open(path).map_err(|error| Failure::Io {
+            path: path.to_owned(),
+            error,
+        })?;
+        self.shared = self.module.is_some();
+        let mut parameters = Vec::new();
+        if self.shared {
+            // From now on the module's own tensors show one network's values or the other's.
+            for parameter in &mut self.parameters {
+                *parameter = parameter.f_detach()?;
+                parameters.push(parameter.f_empty_like()?);
+            }
+        }
+        let other = Self {
+            architecture: self.architecture.clone(),
+            specs: self.specs.clone(),
+            parameters,
+            module: self.module.clone(),
+            shared: self.shared,
+            ..*self
+        };
+        other.filled(file, path, device)
+    }
+
+    fn filled(mut self, file: std::fs::File, path: &Path, device: Device) -> Result<Self, Failure> {
+        let network = &mut self;
         let header = read_header(&file).map_err(Failure::StartModel)?;
         header
             .require(&network.specs, header.metadata())
@@ -79,26 +112,31 @@ impl Network {
                 network.parameters.push(parameter.f_set_requires_grad(true)?);
             }
             let mut position = header.header_len() + entry.start;
-            tensors::fill(&network.parameters[i], &mut buffer, |piece| {
-                ReadAt::read_exact_at(&file, piece, position).map_err(|error| Failure::Io {
-                    path: path.to_owned(),
-                    error,
-                })?;
-                position += piece.len() as u64;
-                Ok::<_, Failure>(())
-            })?;
+            tensors::fill(
+                &network.parameters[i],
+                tensors::kind(spec.dtype),
+                &mut buffer,
+                |piece| {
+                    ReadAt::read_exact_at(&file, piece, position).map_err(|error| Failure::Io {
+                        path: path.to_owned(),
+                        error,
+                    })?;
+                    position += piece.len() as u64;
+                    Ok::<_, Failure>(())
+                },
+            )?;
         }
-        Ok(network)
+        Ok(self)
     }
 
     /// Without parameters, or with those of the module's file.
     fn empty(definition: &Definition, module: Option<&Path>, device: Device) -> Result<Self, Failure> {
         let architecture = definition.architecture.clone();
-        let specs = architecture.tensors();
+        let specs = definition.tensors();
         let (module, parameters) = match (&architecture, module) {
             (Architecture::Torchscript(script), Some(file)) => {
                 let (module, parameters) = Module::load(file, &script.input_shape, &specs, device)?;
-                (Some(module), parameters)
+                (Some(Rc::new(module)), parameters)
             }
             (Architecture::Torchscript(script), None) => {
                 return Err(ModuleError::Load(format!("file {} is not at hand", script.module)).into());
@@ -114,6 +152,7 @@ impl Network {
             specs,
             parameters,
             module,
+            shared: false,
             training: false,
         })
     }
@@ -149,7 +188,10 @@ impl Network {
     pub fn set_training(&mut self, on: bool) -> Result<(), TchError> {
         self.training = on;
         match &mut self.module {
-            Some(module) => module.set_training(on),
+            Some(module) => match Rc::get_mut(module) {
+                Some(module) => module.set_training(on),
+                None => Err(TchError::Kind("a module of two networks is not trained".into())),
+            },
             None => Ok(()),
         }
     }
@@ -176,10 +218,10 @@ impl Network {
             .try_for_each(|(p, s)| p.f_copy_(s))
     }
 
-    /// Whether no parameter is NaN or infinite.
+    /// Whether no parameter is NaN or infinite, nor would be in a model file.
     pub fn is_finite(&self) -> Result<bool, TchError> {
-        for parameter in &self.parameters {
-            if !tensors::is_finite(parameter)? {
+        for (parameter, spec) in self.parameters.iter().zip(&self.specs) {
+            if !tensors::is_finite(parameter, tensors::kind(spec.dtype))? {
                 return Ok(false);
             }
         }
@@ -189,7 +231,12 @@ impl Network {
     /// Outputs [records, outputs] of records [records, inputs].
     pub fn forward(&self, records: &Tensor) -> Result<Tensor, TchError> {
         match &self.module {
-            Some(module) => module.forward(records),
+            Some(module) => {
+                if self.shared {
+                    module.show(&self.parameters)?;
+                }
+                module.forward(records)
+            }
             None => {
                 let kind = if self.training { self.training_kind } else { Kind::Float };
                 forward::forward(&self.architecture, &self.parameters, records, kind)
@@ -240,7 +287,7 @@ pub fn write_model(
         let position = specs.iter().position(|spec| spec.name == entry.spec.name);
         let missing = || ModelError::Missing(entry.spec.name.clone());
         let parameter = parameters.get(position.ok_or_else(missing)?).ok_or_else(missing)?;
-        tensors::read(parameter, &mut buffer, |piece| {
+        tensors::read(parameter, tensors::kind(entry.spec.dtype), &mut buffer, |piece| {
             writer.write_bytes(piece).map_err(Failure::from)
         })?;
     }

@@ -3,7 +3,7 @@
 use protocol::definition::{Adam, Optimizer as Settings, Sgd, Training};
 use tch::{Device, Kind, TchError, Tensor};
 
-use crate::network::Network;
+use crate::{network::Network, tensors};
 
 /// An optimizer with its state, which lives for one round's training.
 #[derive(Debug)]
@@ -103,11 +103,13 @@ impl Optimizer {
 fn clip(gradients: &mut [Tensor], limit: f64) -> Result<(), TchError> {
     let mut total: Option<Tensor> = None;
     for gradient in gradients.iter() {
-        let square = gradient.f_square()?.f_sum(Kind::Float)?;
-        total = Some(match total {
-            Some(total) => total.f_add(&square)?,
-            None => square,
-        });
+        for [gradient] in tensors::rows([gradient])? {
+            let square = gradient.f_square()?.f_sum(Kind::Float)?;
+            total = Some(match total {
+                Some(total) => total.f_add(&square)?,
+                None => square,
+            });
+        }
     }
     let Some(total) = total else { return Ok(()) };
     let factor = total
@@ -208,25 +210,49 @@ impl AdamState {
         self.steps = self.steps.saturating_add(1);
         let (beta1, beta2) = self.betas;
         let (first, second) = (1.0 - beta1.powi(self.steps), 1.0 - beta2.powi(self.steps));
-        let state = self.means.iter_mut().zip(&mut self.squares);
-        for ((parameter, mut gradient), (mean, square)) in network.parameters_mut().iter_mut().zip(gradients).zip(state)
-        {
-            if self.weight_decay > 0.0 {
-                if self.decoupled {
-                    let _ = parameter.f_mul_scalar_(1.0 - rate * self.weight_decay)?;
-                } else {
-                    let _ = gradient.f_add_(&parameter.f_mul_scalar(self.weight_decay)?)?;
-                }
+        let state = self.means.iter().zip(&self.squares);
+        for ((parameter, gradient), (mean, square)) in network.parameters().iter().zip(gradients).zip(state) {
+            for [mut parameter, mut gradient, mut mean, mut square] in
+                tensors::rows([parameter, &gradient, mean, square])?
+            {
+                self.update(
+                    &mut parameter,
+                    &mut gradient,
+                    &mut mean,
+                    &mut square,
+                    rate,
+                    [first, second],
+                )?;
             }
-            let _ = mean.f_lerp_(&gradient, 1.0 - beta1)?;
-            let squared = gradient.f_square()?.f_mul_scalar_(1.0 - beta2)?;
-            let _ = square.f_mul_scalar_(beta2)?.f_add_(&squared)?;
-            let scale = square
-                .f_sqrt()?
-                .f_div_scalar_(second.sqrt())?
-                .f_add_scalar_(self.epsilon)?;
-            let _ = parameter.f_add_(&mean.f_div(&scale)?.f_mul_scalar_(-rate / first)?)?;
         }
+        Ok(())
+    }
+
+    fn update(
+        &self,
+        parameter: &mut Tensor,
+        gradient: &mut Tensor,
+        mean: &mut Tensor,
+        square: &mut Tensor,
+        rate: f64,
+        [first, second]: [f64; 2],
+    ) -> Result<(), TchError> {
+        let (beta1, beta2) = self.betas;
+        if self.weight_decay > 0.0 {
+            if self.decoupled {
+                let _ = parameter.f_mul_scalar_(1.0 - rate * self.weight_decay)?;
+            } else {
+                let _ = gradient.f_add_(&parameter.f_mul_scalar(self.weight_decay)?)?;
+            }
+        }
+        let _ = mean.f_lerp_(gradient, 1.0 - beta1)?;
+        let squared = gradient.f_square()?.f_mul_scalar_(1.0 - beta2)?;
+        let _ = square.f_mul_scalar_(beta2)?.f_add_(&squared)?;
+        let scale = square
+            .f_sqrt()?
+            .f_div_scalar_(second.sqrt())?
+            .f_add_scalar_(self.epsilon)?;
+        let _ = parameter.f_add_(&mean.f_div(&scale)?.f_mul_scalar_(-rate / first)?)?;
         Ok(())
     }
 }

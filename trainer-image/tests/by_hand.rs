@@ -455,6 +455,33 @@ fn a_residual_network_in_either_precision_learns() {
 }
 
 #[test]
+fn weights_of_sixteen_bits_travel_in_half_the_bytes_and_learn_as_well() {
+    for weights in ["bf16", "f16"] {
+        let json = definition(MLP, 6).replacen('{', &format!(r#"{{"weights":"{weights}","#), 1);
+        let definition = protocol::definition::Definition::parse(json.as_bytes()).unwrap();
+        let site = Site::new(definition.canonical().to_owned());
+        for number in 1..=3 {
+            site.write_data(number, 400, |l| l);
+        }
+        assert_eq!(check(&site, 1).genesis_model, site.genesis());
+        let mut start = site.genesis();
+        let mut last = 0.0;
+        for round in 0..2 {
+            let model = |proposer: u8| train(&site, proposer, round, start).model;
+            let seats: Vec<Seat> = (1..=2).map(|proposer| seat(proposer, Some(model(proposer)))).collect();
+            let parameters = 64 * 16 + 16 + 16 * 4 + 4;
+            let bytes = size(&site.path("store").join(seats[0].contribution.unwrap().to_string()));
+            assert!((2 * parameters..2 * parameters + 1000).contains(&bytes), "{bytes}");
+            let result = vote(&site, 3, round, start, seats);
+            assert_eq!((result.score, result.mask.0), (Score::For, 0b11), "{result:?}");
+            start = result.aggregate;
+            last = number(&result.aggregate_metric);
+        }
+        assert!(last > 0.9, "{weights}: {last}");
+    }
+}
+
+#[test]
 fn threads_follow_what_the_process_may_use_and_not_the_machines_cores() {
     // Work enough for many threads: 6 * 256 * 256 operations for each of 4096 records.
     let json = definition(&MLP.replace("[16]", "[256,256]"), 1).replace(r#""batchSize":16"#, r#""batchSize":4096"#);

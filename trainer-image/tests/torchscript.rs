@@ -18,9 +18,13 @@ fn file(name: &str) -> PathBuf {
 
 /// What `describe` prints.
 fn describe(name: &str, patterns: &[&str]) -> Value {
+    describe_as(name, patterns, "F32")
+}
+
+fn describe_as(name: &str, patterns: &[&str], dtype: &str) -> Value {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fl-alliance-trainer"));
     command
-        .args(["describe", "--input-shape", "1,8,8", "--module"])
+        .args(["describe", "--input-shape", "1,8,8", "--dtype", dtype, "--module"])
         .arg(file(name));
     for pattern in patterns {
         command.args(["--train", pattern]);
@@ -63,12 +67,19 @@ fn a_description_lists_what_is_trained_and_is_a_definitions_architecture() {
         (&json!(4), &json!([1, 8, 8]))
     );
     assert_ne!(some["torchscript"]["initialModel"], all["torchscript"]["initialModel"]);
+    let short = describe_as("adapted.pt", &["lora_*", "head.*"], "BF16");
+    assert_eq!(short["torchscript"]["tensors"][0]["dtype"], "BF16");
+    assert_ne!(
+        short["torchscript"]["initialModel"],
+        some["torchscript"]["initialModel"]
+    );
 }
 
 #[test]
 fn two_rounds_of_a_module_and_of_its_adapter_raise_the_accuracy() {
-    for patterns in [&[][..], &["lora_*", "head.*", "norm.*"]] {
-        let site = site("adapted.pt", &describe("adapted.pt", patterns));
+    let adapter: &[&str] = &["lora_*", "head.*", "norm.*"];
+    for (patterns, dtype) in [(&[][..], "F32"), (adapter, "F32"), (adapter, "BF16")] {
+        let site = site("adapted.pt", &describe_as("adapted.pt", patterns, dtype));
         for number in 1..=3 {
             site.write_data(number, 400, |l| l);
         }

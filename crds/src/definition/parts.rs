@@ -84,7 +84,7 @@ pub(super) fn architecture() -> Value {
                 "tensors": list(1, 8192, object(json!({
                     "name": text(512, "As the module names its parameter."),
                     "shape": json!({ "type": "array", "maxItems": 8, "items": integer(1, 1 << 31, "Length of a dimension.") }),
-                    "dtype": choice(&["F32"], "Element type.")
+                    "dtype": choice(&["F32", "BF16", "F16"], "Element type in which it travels.")
                 })), "Parameters that are trained and travel; all others are frozen.")
             }))
         }),

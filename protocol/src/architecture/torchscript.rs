@@ -36,10 +36,24 @@ pub struct FederatedTensor {
     pub dtype: TensorType,
 }
 
-/// Element type of a trained tensor; as a safetensors header writes it.
+/// Element type in which a trained tensor travels; as a safetensors header writes it. The module's own parameter is a
+/// 32-bit float.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
 pub enum TensorType {
     F32,
+    Bf16,
+    F16,
+}
+
+impl TensorType {
+    pub fn dtype(self) -> Dtype {
+        match self {
+            Self::F32 => Dtype::F32,
+            Self::Bf16 => Dtype::Bf16,
+            Self::F16 => Dtype::F16,
+        }
+    }
 }
 
 impl TorchScript {
@@ -57,7 +71,7 @@ impl TorchScript {
             .map(|tensor| TensorSpec {
                 name: tensor.name.clone(),
                 shape: tensor.shape.iter().map(|&d| d as usize).collect(),
-                dtype: Dtype::F32,
+                dtype: tensor.dtype.dtype(),
             })
             .collect()
     }

@@ -28,6 +28,11 @@ impl DefinitionDocument {
                 "training.precision bf16 is not for torchscript: a module computes in the types it was made with",
             );
         }
+        if self.weights.is_some() && matches!(self.architecture, Architecture::Torchscript(_)) {
+            return unfit(
+                "weights is not for torchscript: there each of architecture.torchscript.tensors has its dtype",
+            );
+        }
         self.check_privacy()
     }
 

@@ -161,7 +161,7 @@ fn a_key_that_is_not_used_is_absent_and_neither_null_nor_false_stands_for_it() {
         assert_eq!(parse(&document).unwrap_err().category(), "syntax", "{key}");
         document["training"].as_object_mut().unwrap().remove(key);
     }
-    for key in ["data", "preprocessing"] {
+    for key in ["data", "preprocessing", "weights"] {
         let before = document[key].clone();
         document[key] = Value::Null;
         assert_eq!(parse(&document).unwrap_err().category(), "syntax", "{key}");

@@ -3,7 +3,11 @@ use std::io::Write;
 use sha2::{Digest, Sha256};
 
 use super::{Layout, ModelError};
-use crate::types::{B256, ModelHash};
+use crate::{
+    architecture::Dtype,
+    half,
+    types::{B256, ModelHash},
+};
 
 /// Writes a canonical model file front to back and hashes it on the way. Give the tensors' bytes in
 /// [`Layout::tensors`] order, in blocks of any size.
@@ -52,6 +56,23 @@ impl<W: Write> ModelWriter<W> {
                 slot.copy_from_slice(&value.to_le_bytes());
             }
             self.write_bytes(&bytes[..chunk.len() * 4])?;
+        }
+        Ok(())
+    }
+
+    /// The next elements of tensor data, rounded where the file has fewer bits.
+    pub fn write_as(&mut self, dtype: Dtype, values: &[f32]) -> Result<(), ModelError> {
+        let round = match dtype {
+            Dtype::F32 => return self.write_f32(values),
+            Dtype::Bf16 => half::bf16,
+            Dtype::F16 => half::f16,
+        };
+        let mut bytes = [0u8; 4096];
+        for chunk in values.chunks(bytes.len() / 2) {
+            for (slot, value) in bytes.chunks_exact_mut(2).zip(chunk) {
+                slot.copy_from_slice(&round(*value));
+            }
+            self.write_bytes(&bytes[..chunk.len() * 2])?;
         }
         Ok(())
     }

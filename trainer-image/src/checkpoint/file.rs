@@ -104,7 +104,7 @@ pub(crate) fn write(path: &Path, header: &Header, parts: &[Part<'_>]) -> Result<
         match part {
             Part::Tensors(all) => {
                 for tensor in all {
-                    tensors::read(tensor, &mut buffer, |piece| out.write(piece).map_err(io))?;
+                    tensors::read(tensor, tensor.kind(), &mut buffer, |piece| out.write(piece).map_err(io))?;
                 }
             }
             Part::File { path: source, .. } => {
@@ -185,7 +185,9 @@ impl Opened {
     pub(crate) fn fill<'t>(&mut self, all: impl IntoIterator<Item = &'t Tensor>) -> Result<(), Failure> {
         let mut buffer = Vec::new();
         for tensor in all {
-            tensors::fill(tensor, &mut buffer, |piece| self.file.read_exact(piece).map_err(failed))?;
+            tensors::fill(tensor, tensor.kind(), &mut buffer, |piece| {
+                self.file.read_exact(piece).map_err(failed)
+            })?;
         }
         Ok(())
     }

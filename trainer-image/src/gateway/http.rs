@@ -9,12 +9,12 @@ use std::{
 
 use protocol::{job::JobProgress, types::ModelHash};
 use ureq::{
-    Agent, Body,
+    Agent, Body, SendBody,
     http::{Response, StatusCode, header},
     tls::{PemItem, RootCerts, TlsConfig, parse_pem},
 };
 
-use super::{Earlier, Gateway, GatewayError, transfer};
+use super::{Earlier, Gateway, GatewayError, meter::Metered, transfer};
 
 const CONNECT: Duration = Duration::from_secs(5);
 /// For requests without a model in them.
@@ -55,6 +55,25 @@ impl Http {
             base: address.trim_end_matches('/').to_owned(),
             authorization: format!("Bearer {}", token.unwrap_or_default()),
         })
+    }
+
+    /// Sends a file while it is read. A refusal comes before the bytes are sent, and so can be read.
+    fn put_file(&self, route: &str, file: File, hash: ModelHash) -> Result<(), GatewayError> {
+        let length = file.metadata().map_err(network)?.len();
+        let mut reader = Metered::new(file, format!("handing in {:.8}", hash.to_string()), Some(length));
+        let response = self
+            .agent
+            .put(format!("{}{route}", self.base))
+            .header(header::AUTHORIZATION, &self.authorization)
+            .header(header::CONTENT_TYPE, "application/octet-stream")
+            .header(header::CONTENT_LENGTH, length)
+            .header(header::EXPECT, "100-continue")
+            .config()
+            .timeout_recv_response(Some(KEEPING))
+            .build()
+            .send(SendBody::from_reader(&mut reader))
+            .map_err(network)?;
+        accepted(response).map(drop)
     }
 }
 
@@ -164,11 +183,13 @@ impl Gateway for Http {
         if response.body().content_length().is_some_and(|length| length > limit) {
             return Err(GatewayError::TooLarge { hash, limit });
         }
+        let total = response.body().content_length();
         let reader = response
             .body_mut()
             .with_config()
             .limit(limit.saturating_add(1))
             .reader();
+        let reader = Metered::new(reader, format!("fetching {:.8}", hash.to_string()), total);
         transfer::receive(reader, hash, path, limit, network)
     }
 
@@ -177,34 +198,11 @@ impl Gateway for Http {
             path: path.to_owned(),
             error,
         })?;
-        // A refusal comes before the bytes are sent, and so can be read.
-        let response = self
-            .agent
-            .put(format!("{}/v1/models/{hash}", self.base))
-            .header(header::AUTHORIZATION, &self.authorization)
-            .header(header::CONTENT_TYPE, "application/octet-stream")
-            .header(header::EXPECT, "100-continue")
-            .config()
-            .timeout_recv_response(Some(KEEPING))
-            .build()
-            .send(file)
-            .map_err(network)?;
-        accepted(response).map(drop)
+        self.put_file(&format!("/v1/models/{hash}"), file, hash)
     }
 
     fn put_checkpoint(&self, _: &str, file: File, hash: ModelHash) -> Result<(), GatewayError> {
-        let response = self
-            .agent
-            .put(format!("{}/v1/checkpoints/{hash}", self.base))
-            .header(header::AUTHORIZATION, &self.authorization)
-            .header(header::CONTENT_TYPE, "application/octet-stream")
-            .header(header::EXPECT, "100-continue")
-            .config()
-            .timeout_recv_response(Some(KEEPING))
-            .build()
-            .send(file)
-            .map_err(network)?;
-        accepted(response).map(drop)
+        self.put_file(&format!("/v1/checkpoints/{hash}"), file, hash)
     }
 
     fn fetch_checkpoint(&self, _: &str, path: &Path, limit: u64) -> Result<bool, GatewayError> {
@@ -218,7 +216,9 @@ impl Gateway for Http {
             return Ok(false);
         }
         let mut response = accepted(response)?;
-        let mut reader = response.body_mut().with_config().limit(limit).reader();
+        let total = response.body().content_length();
+        let reader = response.body_mut().with_config().limit(limit).reader();
+        let mut reader = Metered::new(reader, "fetching a checkpoint".to_owned(), total);
         let received = File::create(path)
             .map_err(|error| GatewayError::Io {
                 path: path.to_owned(),

@@ -2,6 +2,7 @@
 
 mod directory;
 mod http;
+mod meter;
 mod transfer;
 
 use std::{

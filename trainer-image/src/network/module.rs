@@ -12,6 +12,8 @@ use super::ModuleError;
 pub(super) struct Module {
     module: CModule,
     input_shape: Vec<i64>,
+    /// The listed tensors.
+    trained: Vec<Tensor>,
 }
 
 impl Module {
@@ -55,6 +57,7 @@ impl Module {
         let module = Self {
             module,
             input_shape: shape,
+            trained: found.iter().map(Tensor::shallow_clone).collect(),
         };
         Ok((module, found))
     }
@@ -65,6 +68,12 @@ impl Module {
         } else {
             self.module.f_set_eval()
         }
+    }
+
+    /// Has the listed tensors refer to these values; nothing is copied.
+    pub(super) fn show(&self, values: &[Tensor]) -> Result<(), TchError> {
+        let mut slots = self.trained.iter().zip(values);
+        slots.try_for_each(|(slot, value)| slot.shallow_clone().f_set_data(value))
     }
 
     pub(super) fn forward(&self, records: &Tensor) -> Result<Tensor, TchError> {

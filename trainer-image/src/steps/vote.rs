@@ -128,14 +128,14 @@ fn combine(
 /// The score and both metrics. Without an aggregate: -1, as the protocol says, and the start's metric twice.
 fn judge(job: &Job, start: &Path, aggregate: Option<&Path>) -> Result<(Score, (String, String)), Failure> {
     let evaluation = &job.definition.evaluation;
-    let start = job.load(start)?;
+    let mut start = job.load(start)?;
     let stop = job.input.finish_by();
     let Some(aggregate) = aggregate else {
         let scores = evaluate(&[&start], &job.examples, &job.data.test, &job.definition, stop)?;
         let metric = decimal(scores[0].metric(evaluation.metric));
         return Ok((Score::Against, (metric.clone(), metric)));
     };
-    let aggregate = job.load(aggregate)?;
+    let aggregate = start.load_beside(aggregate, job.device)?;
     let scores = evaluate(
         &[&start, &aggregate],
         &job.examples,

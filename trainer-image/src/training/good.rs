@@ -6,7 +6,7 @@ use std::{
     path::PathBuf,
 };
 
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use crate::{
     checkpoint::{Opened, Part},
@@ -60,7 +60,7 @@ impl Good {
         let mut out = BufWriter::new(File::create(&self.path).map_err(|error| self.io(error))?);
         let mut buffer = Vec::new();
         for parameter in network.parameters() {
-            tensors::read(parameter, &mut buffer, |piece| {
+            tensors::read(parameter, Kind::Float, &mut buffer, |piece| {
                 out.write_all(piece).map_err(|error| self.io(error))
             })?;
         }
@@ -77,7 +77,7 @@ impl Good {
                 let mut file = File::open(&self.path).map_err(|error| self.io(error))?;
                 let mut buffer = Vec::new();
                 for parameter in network.parameters() {
-                    tensors::fill(parameter, &mut buffer, |piece| {
+                    tensors::fill(parameter, Kind::Float, &mut buffer, |piece| {
                         file.read_exact(piece).map_err(|error| self.io(error))
                     })?;
                 }

@@ -5,7 +5,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Reduction, TchError, Tensor};
 
-use crate::{examples::Examples, loss, network::Network};
+use crate::{examples::Examples, loss, network::Network, tensors};
 
 /// Draws records and noise. Its randomness comes from a key that the operating system's gave and not from the
 /// definition's seed: noise that others could compute would hide nothing. So a private training cannot be repeated bit
@@ -78,11 +78,13 @@ impl<'a> Private<'a> {
         let _guard = tch::no_grad_guard();
         let expected = self.rate * self.records.len() as f64;
         for sum in &mut sums {
-            let noise = self.gaussian(sum.numel());
-            let noise = Tensor::f_from_slice(&noise)?
-                .f_reshape(sum.size())?
-                .f_to_device(device)?;
-            let _ = sum.f_add_(&noise)?.f_div_scalar_(expected)?;
+            for [mut sum] in tensors::rows([&*sum])? {
+                let noise = self.gaussian(sum.numel());
+                let noise = Tensor::f_from_slice(&noise)?
+                    .f_reshape(sum.size())?
+                    .f_to_device(device)?;
+                let _ = sum.f_add_(&noise)?.f_div_scalar_(expected)?;
+            }
         }
         let count = sampled.len() as i64;
         Ok((sums, total / count.max(1) as f64, count))
