@@ -10,7 +10,7 @@ use k8s_openapi::api::{
 };
 use kube::{Client, api::ListParams};
 use protocol::{
-    job::{INPUT_FILE, JobInput, Step},
+    job::{Checkpoints, INPUT_FILE, JobInput, Step},
     types::Timestamp,
 };
 use serde_json::json;
@@ -26,7 +26,7 @@ use crate::{
 /// Claim of the folder that stands in for the gateway, and where the Job sees it.
 const CLAIM: &str = "bare";
 const MOUNT: &str = "/bare";
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// One Job of a settled round that can be run again and again.
 #[derive(Debug)]
@@ -64,6 +64,32 @@ impl BareJob {
     /// Runs it once; from the creation of the Job until it is complete.
     pub async fn run(&self, client: &Client, depot: &Depot, namespace: &str, number: u32) -> Result<Duration> {
         let name = format!("bare-{}-{number}", self.step.as_str());
+        let pod = self.lay_out(depot, namespace, &name, None)?;
+        let job = json!({
+            "apiVersion": "batch/v1", "kind": "Job", "metadata": {"namespace": namespace, "name": name},
+            "spec": {"backoffLimit": 0, "template": {"spec": pod}},
+        });
+        let started = Instant::now();
+        cluster::apply(&job)?;
+        let jobs: kube::Api<Job> = kube::Api::namespaced(client.clone(), namespace);
+        until_every(Duration::from_millis(50), &format!("Job {name}"), PATIENCE, || async {
+            let status = jobs.get(&name).await?.status.unwrap_or_default();
+            if status.failed.unwrap_or(0) > 0 {
+                bail!("Job {name} failed");
+            }
+            Ok(Look::when(status.succeeded == Some(1), started.elapsed(), status))
+        })
+        .await
+    }
+
+    /// Puts input and models where a pod finds them that is this pod but for the gateway; gives the pod.
+    pub fn lay_out(
+        &self,
+        depot: &Depot,
+        namespace: &str,
+        name: &str,
+        checkpoints: Option<Checkpoints>,
+    ) -> Result<PodSpec> {
         let folder = format!("{CLAIM}/{name}");
         depot.folder(&folder)?;
         let identity = &self.input.identity;
@@ -79,29 +105,15 @@ impl BareJob {
             gateway: format!("file://{MOUNT}/{name}"),
             finish_by: Timestamp(now + PATIENCE.as_secs()),
             fetch_until: Timestamp(now + PATIENCE.as_secs()),
-            checkpoints: None,
+            checkpoints,
             ..self.input.clone()
         };
         let secret = json!({
             "apiVersion": "v1", "kind": "Secret", "metadata": {"namespace": namespace, "name": name},
             "stringData": {(INPUT_FILE): serde_json::to_string(&input)?},
         });
-        let job = json!({
-            "apiVersion": "batch/v1", "kind": "Job", "metadata": {"namespace": namespace, "name": name},
-            "spec": {"backoffLimit": 0, "template": {"spec": self.pod_with(&name)?}},
-        });
         cluster::apply(&secret)?;
-        let started = Instant::now();
-        cluster::apply(&job)?;
-        let jobs: kube::Api<Job> = kube::Api::namespaced(client.clone(), namespace);
-        until_every(Duration::from_millis(50), &format!("Job {name}"), PATIENCE, || async {
-            let status = jobs.get(&name).await?.status.unwrap_or_default();
-            if status.failed.unwrap_or(0) > 0 {
-                bail!("Job {name} failed");
-            }
-            Ok(Look::when(status.succeeded == Some(1), started.elapsed(), status))
-        })
-        .await
+        self.pod_with(name)
     }
 
     fn pod_with(&self, secret: &str) -> Result<PodSpec> {

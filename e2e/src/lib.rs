@@ -12,6 +12,7 @@ pub mod devnet;
 pub mod env;
 pub mod forward;
 pub mod helm;
+pub mod interruption;
 pub mod key;
 pub mod leaks;
 pub mod manifests;

@@ -6,7 +6,7 @@ use e2e::{cluster, data, devnet::Devnet, env, site::Site, sweep};
 use kube::Client;
 
 /// Namespaces that the shared operator serves, one or two a scenario.
-const TENANTS: [&str; 13] = [
+const TENANTS: [&str; 14] = [
     "whole",
     "poisoned",
     "bad-input",
@@ -14,6 +14,7 @@ const TENANTS: [&str; 13] = [
     "flock-sdk",
     "foreign",
     "gpu",
+    "interrupted",
     "lagging",
     "lifecycle",
     "outlier",

@@ -11,6 +11,7 @@ mod chaos;
 mod flock_sdk;
 mod foreign;
 mod gpu;
+mod interrupted;
 mod lab;
 mod lagging;
 mod lifecycle;
