@@ -12,7 +12,7 @@ use protocol::{
 
 use super::faults::{Dead, Faults};
 use crate::{
-    chain::{ChainError, ChainIdentity, ChainReader, Mined, Registration, SigningKey, TaskLog, TaskSender},
+    chain::{ChainError, ChainIdentity, ChainReader, Mined, Registration, SigningKey, TaskEvent, TaskLog, TaskSender},
     controller::{ChainAccess, ChainProblem, Chains, TrustedManager},
 };
 
@@ -30,6 +30,8 @@ pub(crate) struct State {
     pub(crate) refuse: Option<&'static str>,
     /// What is sent waits for ever.
     pub(crate) stuck: bool,
+    /// Of later blocks the node has no logs yet.
+    pub(crate) log_head: u64,
     /// What was mined with success, in order.
     pub(crate) sent: Vec<(Address, Transaction)>,
 }
@@ -51,6 +53,7 @@ impl FakeChain {
             price: 1_000_000_000,
             refuse: None,
             stuck: false,
+            log_head: u64::MAX,
             sent: Vec::new(),
         };
         Self {
@@ -126,7 +129,7 @@ impl ChainReader for FakeChain {
     async fn snapshot(
         &self,
         _task: Address,
-        _block: &BlockRef,
+        block: &BlockRef,
         round: Option<Round>,
         accounts: &[Address],
     ) -> Result<TaskSnapshot, ChainError> {
@@ -139,13 +142,30 @@ impl ChainReader for FakeChain {
                     .ok_or_else(|| ChainError::BadAnswer("no such round".to_owned()))?,
                 None => state.now.clone(),
             };
+            snapshot.block = *block;
             snapshot.accounts = accounts.iter().filter_map(|&a| state.now.account(a).cloned()).collect();
             Ok(snapshot)
         })?
     }
 
-    async fn task_logs(&self, _task: Address, _from: u64, _to: u64) -> Result<Vec<TaskLog>, ChainError> {
-        Ok(Vec::new())
+    /// Settlements alone.
+    async fn task_logs(&self, _task: Address, from: u64, to: u64) -> Result<Vec<TaskLog>, ChainError> {
+        Ok(self.edit(|state| {
+            let settled = state.past.iter().filter_map(|past| {
+                let block = past.round.settled_block?;
+                let round = past.round.round;
+                (from..=to.min(state.log_head)).contains(&block).then(|| TaskLog {
+                    transaction: B256::repeat_byte(0x5e),
+                    block,
+                    log_index: 0,
+                    event: TaskEvent::RoundSettled {
+                        round,
+                        caller: Address::ZERO,
+                    },
+                })
+            });
+            settled.collect()
+        }))
     }
 }
 

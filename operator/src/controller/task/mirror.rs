@@ -65,6 +65,11 @@ impl RoundTransactions {
         Self(found)
     }
 
+    /// Whether the settlement is among them.
+    pub(super) fn have_settlement(&self) -> bool {
+        self.0.contains_key(&Deed::Settled)
+    }
+
     fn get(&self, deed: Deed) -> Option<B256> {
         self.0.get(&deed).copied()
     }

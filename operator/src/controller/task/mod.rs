@@ -19,9 +19,12 @@ use protocol::types::Round;
 
 pub use error::TaskError;
 
-use self::observe::Observed;
+use self::observe::{Observed, ObservedRound};
 use super::context::Context;
 use crate::cluster::{Cluster, ClusterError, Key};
+
+/// How soon a node that was behind is asked for logs again.
+const LOGS: Duration = Duration::from_secs(15);
 
 /// When to look again by ourselves; `None`: something will wake us.
 pub type Next = Option<Duration>;
@@ -63,7 +66,18 @@ async fn follow(key: &Key, task: &FLTask, ctx: &Context) -> Result<(Observed, Ne
     let observed = observe::observe(&chain, contract, mirror_from(task), &again).await?;
     definition::ensure(task, &observed.current, ctx).await?;
     let kept = keeper::act(key, task, &chain, &observed, ctx).await?;
-    let next = if observed.behind { Some(Duration::ZERO) } else { kept };
+    let next = if observed.behind {
+        Some(Duration::ZERO)
+    } else if observed
+        .again
+        .iter()
+        .chain(&observed.rounds)
+        .any(ObservedRound::awaits_logs)
+    {
+        Some(kept.map_or(LOGS, |kept| kept.min(LOGS)))
+    } else {
+        kept
+    };
     Ok((observed, next))
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use protocol::{
     snapshot::TaskSnapshot,
-    types::{Address, Round},
+    types::{Address, Outcome, Round},
 };
 
 use super::{error::TaskError, mirror::RoundTransactions};
@@ -13,11 +13,27 @@ use crate::{chain::ChainReader, controller::context::ChainAccess};
 /// Rounds mirrored in one reconcile; a task joined late catches up over several.
 pub(super) const ROUNDS_AT_ONCE: u32 = 8;
 
+/// Blocks for which every node has logs.
+const LOGS_KEPT: u64 = 64;
+
 /// One round and the transactions its logs name.
 #[derive(Debug)]
 pub(super) struct ObservedRound {
     pub snapshot: TaskSnapshot,
     pub transactions: RoundTransactions,
+}
+
+impl ObservedRound {
+    /// Whether the logs end before the settlement that the state shows: a node that is behind answers so, and is asked
+    /// again. Where logs of old blocks are not kept, it stays so; they only add to what is shown.
+    pub(super) fn awaits_logs(&self) -> bool {
+        let round = &self.snapshot.round;
+        let settled = round
+            .settled_block
+            .filter(|_| round.settled && round.outcome != Outcome::Void);
+        let recent = settled.is_some_and(|block| self.snapshot.block.number < block.saturating_add(LOGS_KEPT));
+        round.drawn_block.is_some() && recent && !self.transactions.have_settlement()
+    }
 }
 
 /// The task at one block.

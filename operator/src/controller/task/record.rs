@@ -129,7 +129,9 @@ async fn write(key: &Key, before: &FLTaskStatus, now: FLTaskStatus, ctx: &Contex
 /// FLRounds of what was read, and none beyond the history's limit.
 async fn mirror_rounds(key: &Key, task: &FLTask, observed: &Observed, ctx: &Context) -> Result<(), ClusterError> {
     let existing = ctx.cluster.rounds(key).await?;
-    for round in observed.again.iter().chain(&observed.rounds) {
+    // What is written again may only look lost, in a cache that is behind: nothing with less takes its place.
+    let again = observed.again.iter().filter(|round| !round.awaits_logs());
+    for round in again.chain(&observed.rounds) {
         let object = mirror::flround(
             &key.name,
             &key.namespace,
@@ -161,8 +163,8 @@ async fn mirror_rounds(key: &Key, task: &FLTask, observed: &Observed, ctx: &Cont
 fn mirrored(observed: &Observed, before: &FLTaskStatus) -> u32 {
     let current = observed.current.round.round.0;
     let mut done = before.mirrored_rounds.unwrap_or(0).min(current);
-    for round in &observed.rounds {
-        let round = &round.snapshot.round;
+    for observed_round in &observed.rounds {
+        let round = &observed_round.snapshot.round;
         if round.round.0 > done
             && observed
                 .rounds
@@ -172,7 +174,8 @@ fn mirrored(observed: &Observed, before: &FLTaskStatus) -> u32 {
             // A task joined late starts where its history starts.
             done = round.round.0;
         }
-        if round.round.0 == done && mirror::is_final(round, observed.confirmed_block) {
+        let complete = mirror::is_final(round, observed.confirmed_block) && !observed_round.awaits_logs();
+        if round.round.0 == done && complete {
             done += 1;
         }
     }

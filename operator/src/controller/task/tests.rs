@@ -9,7 +9,7 @@ use crds::{
 };
 use protocol::types::{Outcome, Phase, Role, Timestamp};
 
-use super::{Next, TaskError, reconcile};
+use super::{LOGS, Next, TaskError, reconcile};
 use crate::{
     cluster::{FINALIZER, Key},
     testing::{Moment, START, World},
@@ -69,6 +69,48 @@ async fn rounds_that_a_deep_reorg_takes_back_are_mirrored_anew() {
         .cluster
         .edit(|s| s.rounds.keys().map(|k| k.name.clone()).collect());
     assert_eq!(rounds, [names::round_name("digits", 0)]);
+}
+
+#[tokio::test]
+async fn a_node_that_is_behind_with_its_logs_is_asked_again() {
+    let world = World::drawn(Role::Voter);
+    world.next_round();
+    let settled = world.chain.edit(|state| {
+        state.log_head = state.now.block.number - 1;
+        state.now.block.number
+    });
+    let transaction = || {
+        let key = Key::new("team", names::round_name("digits", 0));
+        let round = world.cluster.edit(|s| s.rounds[&key].status.clone().unwrap());
+        round.settlement.and_then(|settlement| settlement.transaction)
+    };
+    assert_eq!(run(&world).await.unwrap(), Some(LOGS));
+    assert_eq!((status(&world).mirrored_rounds, transaction()), (Some(0), None));
+    world.chain.edit(|state| state.log_head = u64::MAX);
+    assert_ne!(run(&world).await.unwrap(), Some(LOGS));
+    assert_eq!(status(&world).mirrored_rounds, Some(1));
+    assert!(transaction().is_some());
+    // It only looks lost, and the node is behind again: what is there stays.
+    world.chain.edit(|state| state.log_head = settled - 1);
+    let key = Key::new("team", names::round_name("digits", 0));
+    let set_final = |value| {
+        world
+            .cluster
+            .edit(|s| s.rounds.get_mut(&key).unwrap().status.as_mut().unwrap().r#final = value);
+    };
+    set_final(false);
+    assert_eq!(run(&world).await.unwrap(), Some(LOGS));
+    assert!(transaction().is_some());
+    set_final(true);
+    // Where old logs are not kept nothing is waited for.
+    let world = World::drawn(Role::Voter);
+    world.next_round();
+    world.chain.edit(|state| {
+        state.log_head = 0;
+        state.now.block.number = settled + 64;
+    });
+    assert_ne!(run(&world).await.unwrap(), Some(LOGS));
+    assert_eq!(status(&world).mirrored_rounds, Some(1));
 }
 
 #[tokio::test]
