@@ -416,9 +416,13 @@ pub struct LastTraining {
     pub round: u32,
     #[schemars(schema_with = "crate::schema::hash")]
     pub model: ModelHash,
-    /// Decimal strings.
-    pub loss: String,
-    pub test_metric: String,
+    /// Of the last epoch (decimal string); absent if it is not known, as of a container of FLock's SDK.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss: Option<String>,
+    /// The definition's metric on this client's test split (decimal string); absent if it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_metric: Option<String>,
+    /// Decimal string.
     pub seconds: String,
     /// The deadline came before the definition's last epoch.
     #[serde(default)]

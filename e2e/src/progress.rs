@@ -130,11 +130,11 @@ impl Progress {
                 let own = training
                     .filter(|t| t.round == number && t.model == contribution.model)
                     .map(|t| {
-                        format!(
-                            ", {} on its own test split after {} s",
-                            percent(&t.test_metric),
-                            short(&t.seconds)
-                        )
+                        let metric = t
+                            .test_metric
+                            .as_deref()
+                            .map_or_else(|| "not evaluated".to_owned(), percent);
+                        format!(", {metric} on its own test split after {} s", short(&t.seconds))
                     });
                 self.fact(number, &format!("{name} contributes {}", contribution.model), own);
             }

@@ -90,6 +90,12 @@ pub(super) fn last_vote(jobs: &[ObservedJob]) -> Option<LastVote> {
     })
 }
 
+/// A number that somebody has measured.
+fn known(number: &str) -> Option<String> {
+    let finite = number.parse::<f64>().is_ok_and(f64::is_finite);
+    finite.then(|| number.to_owned())
+}
+
 /// The model trained in the running round.
 pub(super) fn last_training(jobs: &[ObservedJob]) -> Option<LastTraining> {
     jobs.iter().find_map(|job| match &job.state {
@@ -97,8 +103,8 @@ pub(super) fn last_training(jobs: &[ObservedJob]) -> Option<LastTraining> {
             StepResult::Train(train) => Some(LastTraining {
                 round: job.identity.round.0,
                 model: train.model,
-                loss: train.loss.clone(),
-                test_metric: train.test_metric.clone(),
+                loss: known(&train.loss),
+                test_metric: known(&train.test_metric),
                 seconds: train.seconds.clone(),
                 stopped_early: train.stopped_early,
                 privacy: train.privacy.as_ref().map(|spent| SpentPrivacy {

@@ -1,6 +1,6 @@
 use crds::conditions::{reason, types};
 use protocol::{
-    job::Step,
+    job::{Step, StepResult},
     snapshot::RevealedVote,
     types::{Amount, Outcome, Phase, Role, Score, Timestamp},
 };
@@ -96,6 +96,25 @@ async fn a_proposer_trains_and_contributes_once() {
     assert_eq!(world.status().last_training.unwrap().model, model(0xaa));
     world.reconcile().await.unwrap();
     assert_eq!(world.chain.sent(), ["contribute"]);
+}
+
+#[tokio::test]
+async fn what_a_container_does_not_say_of_its_training_is_absent_from_the_status() {
+    let world = World::drawn(Role::Proposer);
+    world.reconcile().await.unwrap();
+    let StepResult::Train(mut trained) = trained() else {
+        panic!("a training");
+    };
+    // As the agent of a container of FLock's SDK writes what it is not told.
+    trained.loss = "NaN".to_owned();
+    world.succeed(Step::Train, StepResult::Train(trained));
+    world.reconcile().await.unwrap();
+    let status = serde_json::to_value(world.status()).unwrap();
+    let shown = &status["lastTraining"];
+    assert_eq!(
+        (shown.get("loss"), &shown["testMetric"]),
+        (None, &serde_json::json!("0.8"))
+    );
 }
 
 #[tokio::test]
