@@ -40,7 +40,7 @@ aggregation() {
 training() {
   locked peers peers
   IMAGE_COMPILE_ONLY=1 hack/images.sh trainer
-  "$BUILD/peers/bin/python" hack/training_bench.py "$ROOT/target/image/fl-alliance-trainer"
+  "$BUILD/peers/bin/python" hack/training_bench.py "${CARGO_TARGET_DIR:-$ROOT/target}/image/fl-alliance-trainer" --repeats "${BENCH_REPEATS:-5}"
 }
 
 big() {

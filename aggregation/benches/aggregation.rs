@@ -5,10 +5,12 @@
 //!
 //! The probe reads every input with positioned reads of the same size from the same number of threads and adds the
 //! words up; it is taken before and after each rule, so that every rate has its own. Rates count input plus output bytes
-//! (the probe: input); those per CPU second hold on a machine that others use too. Rules compute and hand over their result; `named file` also hashes and writes it, and `vote`
-//! validates everything first (SHA-256 and every value of every input), which is what a vote does.
+//! (the probe: input); those per CPU second hold on a machine that others use too. Rules compute and hand over their
+//! result; `named file` also hashes and writes it, and `vote` validates everything first (SHA-256 and every value of
+//! every input), which is what a vote does.
 
 use std::{
+    cell::RefCell,
     env, fs,
     fs::File,
     hint::black_box,
@@ -20,15 +22,17 @@ use std::{
     time::Instant,
 };
 
-use aggregation::{
-    Contribution, ModelSource, Options, ReadAt, Rule, Vectors, aggregate, combine, combine_with, validate,
-};
+use aggregation::{Contribution, ModelSource, Options, Rule, Vectors, aggregate, combine, combine_with, validate};
 use protocol::{
     architecture::{Dtype, TensorSpec},
     definition::{self, Aggregation},
-    model::{Layout, Metadata, ModelHeader, ModelWriter},
-    types::{Address, ModelHash, Round},
+    model::{Metadata, ModelHeader},
+    types::{Address, Round},
 };
+
+mod measure;
+
+use measure::{peak, probe, processor_seconds, reset_peak, write_model};
 
 const TASK: Address = Address::repeat_byte(1);
 const TENSORS: usize = 10;
@@ -74,90 +78,21 @@ fn settings() -> Settings {
     }
 }
 
-fn write_model(tensors: &[TensorSpec], metadata: &Metadata, path: &Path, seed: u32) -> ModelHash {
-    let layout = Layout::new(tensors, metadata).expect("a layout");
-    let out = BufWriter::with_capacity(1 << 20, File::create(path).expect("a file"));
-    let mut writer = ModelWriter::new(&layout, out).expect("a header");
-    let dtype = tensors[0].dtype;
-    let mut state = seed;
-    let mut left = layout.data_len() as usize;
-    let mut block = Vec::with_capacity(1 << 16);
-    while left > 0 {
-        block.clear();
-        while block.len() < left.min(1 << 16) {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            // Between 1 and 2, or between -2 and -1: every bit of the mantissa at random.
-            let (sign, mantissa) = (state & 0x8000_0000, state & 0x007f_ffff);
-            match dtype {
-                Dtype::F32 => block.extend((sign | 0x3f80_0000 | mantissa).to_le_bytes()),
-                Dtype::Bf16 => block.extend((((sign | 0x3f80_0000 | mantissa) >> 16) as u16).to_le_bytes()),
-                Dtype::F16 => block.extend(((sign >> 16 | 0x3c00 | mantissa >> 13) as u16).to_le_bytes()),
-            }
-        }
-        writer.write_bytes(&block).expect("data");
-        left -= block.len();
-    }
-    writer.finish().expect("a model")
-}
-
-fn probe(contributions: &[Contribution], threads: usize) -> u64 {
-    let threads = threads as u64;
-    thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads)
-            .map(|t| {
-                scope.spawn(move || {
-                    let mut block = vec![0u8; Options::default().input_block];
-                    let mut sum = 0u64;
-                    for contribution in contributions {
-                        let reader: &dyn ReadAt = contribution.source.reader();
-                        let size = reader.size().expect("a size");
-                        let (mut at, end) = (size * t / threads, size * (t + 1) / threads);
-                        while at < end {
-                            let n = (end - at).min(block.len() as u64) as usize;
-                            reader.read_exact_at(&mut block[..n], at).expect("a read");
-                            for word in block[..n].as_chunks::<8>().0 {
-                                sum = sum.wrapping_add(u64::from_le_bytes(*word));
-                            }
-                            at += n as u64;
-                        }
-                    }
-                    sum
-                })
-            })
-            .collect();
-        workers
-            .into_iter()
-            .map(|w| w.join().expect("a worker"))
-            .fold(0, u64::wrapping_add)
-    })
-}
-
-/// Seconds that processors spent on this process, all its threads together, in the program and in the kernel.
-fn processor_seconds() -> f64 {
-    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // Behind the name, which may hold anything: state is the first field, user and system time are the 12th and 13th.
-    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-    let ticks: f64 = fields.skip(11).take(2).filter_map(|n| n.parse::<f64>().ok()).sum();
-    // Linux has shown times in hundredths of a second on every machine for twenty years.
-    ticks / 100.0
-}
-
-/// Peak resident memory in MiB since the last [`reset_peak`].
-fn peak() -> f64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find(|l| l.starts_with("VmHWM:"));
-    let kib: f64 = line
-        .and_then(|l| l.split_whitespace().nth(1)?.parse().ok())
-        .unwrap_or(f64::NAN);
-    kib / 1024.0
-}
-
-fn reset_peak() {
-    // What the kernel's documentation calls resetting the peak resident set size.
-    let _ = fs::write("/proc/self/clear_refs", "5");
+/// One line of the table, by its medians.
+struct Row {
+    rule: String,
+    /// With the widest registers.
+    widest: bool,
+    threads: usize,
+    rate: f64,
+    /// To the probe.
+    ratio: f64,
+    /// MiB.
+    peak: f64,
 }
 
 struct Bench {
+    rows: RefCell<Vec<Row>>,
     rule: Rule,
     start: ModelSource,
     contributions: Vec<Contribution>,
@@ -203,6 +138,41 @@ impl Bench {
             "{name:16} {options:8} {threads:7} | {rate:6.2} {usual:6.2} | {read:6.2} {usual_read:6.2} | {:5.2} {ratio:5.2} | {cost:6.2} {read_cost:6.2} {:5.2} | {peaks:5.0}",
             rate / read,
             cost / read_cost
+        );
+        self.rows.borrow_mut().push(Row {
+            rule: name.to_owned(),
+            widest: options == Vectors::widest().name(),
+            threads,
+            rate: usual,
+            ratio,
+            peak: peaks,
+        });
+    }
+
+    fn row<T>(&self, rule: &str, threads: usize, of: impl Fn(&Row) -> T) -> Option<T> {
+        let rows = self.rows.borrow();
+        let mut rows = rows.iter();
+        rows.find(|row| row.widest && row.rule == rule && row.threads == threads)
+            .map(of)
+    }
+
+    /// What was aimed for, beside what the medians say.
+    fn goals(&self, threads: usize) {
+        let mean = self.row("mean/v1", threads, |row| row.rate);
+        let shares = ["median/v1", "trimmedMean/v1"].map(|rule| {
+            let rate = self.row(rule, threads, |row| row.rate);
+            rate.zip(mean)
+                .map(|(rate, mean)| format!("; {rule} at {:.2} of the mean (0.25)", rate / mean))
+        });
+        let rows = self.rows.borrow();
+        let peak = rows.iter().filter(|row| row.threads == threads).map(|row| row.peak);
+        let blocks = (self.contributions.len() * Options::default().input_block) as f64;
+        println!(
+            "goals, {threads} threads: mean at {:.2} of the probe (0.8){}; peak {:.0} MiB (below {:.0})",
+            self.row("mean/v1", threads, |row| row.ratio).unwrap_or(f64::NAN),
+            shares.into_iter().flatten().collect::<String>(),
+            peak.fold(0.0, f64::max),
+            (1.2 * self.output as f64 + blocks) / f64::from(1 << 20),
         );
     }
 
@@ -313,6 +283,7 @@ fn main() {
         .collect();
     let output = contributions[0].source.reader().size().expect("a size");
     let bench = Bench {
+        rows: RefCell::default(),
         rule: Rule {
             tensors,
             aggregation: Aggregation::plain(definition::Rule::MeanV1),
@@ -349,9 +320,14 @@ fn main() {
     for threads in &settings.threads {
         bench.run(&settings, *threads);
     }
+    for threads in &settings.threads {
+        bench.goals(*threads);
+    }
     if let Some(python) = &settings.peers {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers.py");
-        let threads: Vec<String> = settings.threads.iter().map(usize::to_string).collect();
+        // With our mean's rates, to be compared with at once.
+        let rate = |&threads: &usize| bench.row("mean/v1", threads, |row| format!("{threads}={}", row.rate));
+        let threads: Vec<String> = settings.threads.iter().filter_map(rate).collect();
         let done = Command::new(python)
             .arg(script)
             .arg(&folder)

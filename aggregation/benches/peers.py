@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""Flower's and NVFlare's own aggregation of the files that aggregation.rs wrote: peers.py FOLDER REPEATS THREADS...
+"""Flower's and NVFlare's own aggregation of the files that aggregation.rs wrote: peers.py FOLDER REPEATS THREADS=RATE...
+
+RATE is what our mean reached with so many threads, median in GB/s. What runs on one thread is compared with all of them, torch with its own number.
 
 Everything is in memory before the clock starts, in the form each of them aggregates: NumPy arrays, Flower's records, torch
 tensors. Rates are bytes of inputs plus output, in the files' element type. NumPy has no bfloat16, so only torch can do
@@ -48,7 +50,7 @@ def peak():
             return int(line.split()[1]) / 1024
 
 
-def measure(name, threads, repeats, size, work):
+def measure(name, threads, repeats, size, work, ours):
     gc.collect()
     rates = []
     spent = 0.0
@@ -62,7 +64,8 @@ def measure(name, threads, repeats, size, work):
         rates.append(size / 1e9 / (time.perf_counter() - began))
     rates.sort()
     cost = size * repeats / 1e9 / spent
-    print(f"{name:25} {threads:7} | {rates[-1]:6.2f} {rates[len(rates) // 2]:6.2f} |               |             | {cost:6.2f}              | {peak() - before:+5.0f}", flush=True)
+    times = "".join(f" | our mean, {n} threads: {rate / rates[len(rates) // 2]:.1f} times" for n, rate in ours.items())
+    print(f"{name:25} {threads:7} | {rates[-1]:6.2f} {rates[len(rates) // 2]:6.2f} |               |             | {cost:6.2f}              | {peak() - before:+5.0f}{times}", flush=True)
 
 
 def helper(models):
@@ -73,7 +76,8 @@ def helper(models):
 
 
 def main():
-    folder, repeats, threads = pathlib.Path(sys.argv[1]), int(sys.argv[2]), [int(n) for n in sys.argv[3:]]
+    folder, repeats = pathlib.Path(sys.argv[1]), int(sys.argv[2])
+    ours = {int(n): float(rate) for n, rate in (argument.split("=") for argument in sys.argv[3:])}
     files = sorted(folder.glob("input-*"))
     dtype = None
     models = []
@@ -84,20 +88,20 @@ def main():
     size = inputs + inputs // len(models)
     if dtype != "BF16":
         view = [[array.view(np.uint32) for array in model.values()] for model in models]
-        measure("numpy sum (reads only)", 1, repeats, inputs, lambda: [array.sum() for model in view for array in model])
+        measure("numpy sum (reads only)", 1, repeats, inputs, lambda: [array.sum() for model in view for array in model], {})
         lists = [(list(model.values()), 1) for model in models]
-        measure("Flower aggregate", 1, repeats, size, lambda: aggregate(lists))
-        measure("NVFlare helper, numpy", 1, repeats, size, lambda: helper(models))
+        measure("Flower aggregate", 1, repeats, size, lambda: aggregate(lists), ours)
+        measure("NVFlare helper, numpy", 1, repeats, size, lambda: helper(models), ours)
         records = [
             RecordDict({"arrays": ArrayRecord({k: Array(v) for k, v in model.items()}), "metrics": MetricRecord({"num-examples": 1})})
             for model in models
         ]
-        measure("Flower aggregate_arrayrecords", 1, repeats, size, lambda: aggregate_arrayrecords(records, "num-examples"))
+        measure("Flower aggregate_arrayrecords", 1, repeats, size, lambda: aggregate_arrayrecords(records, "num-examples"), ours)
         del records
     tensors = [{k: torch.from_numpy(v) if dtype != "BF16" else torch.from_numpy(v.view(np.int16)).view(torch.bfloat16) for k, v in m.items()} for m in models]
-    for count in threads:
+    for count, rate in ours.items():
         torch.set_num_threads(count)
-        measure("NVFlare helper, torch", count, repeats, size, lambda: helper(tensors))
+        measure("NVFlare helper, torch", count, repeats, size, lambda: helper(tensors), {count: rate})
 
 
 main()
