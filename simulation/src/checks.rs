@@ -182,10 +182,12 @@ fn clean(world: &World, state: &mut State, now: Millis) {
         let conditions = job.status.as_ref().and_then(|s| s.conditions.as_ref());
         // One that hangs although its result is known, from an earlier life of its client, ends by its own deadline.
         let answered = state.gateway.results.contains_key(&key.to_string());
-        if conditions.is_none_or(Vec::is_empty) && !answered {
+        let runs = conditions.is_none_or(Vec::is_empty);
+        if runs && !answered {
             found.push(format!("Job {} still runs", key.name));
         }
-        if !state.api.secrets.contains_key(key) {
+        // One that has ended needs none: a reorg may bring it back into use between the deletion of its input and its own.
+        if runs && !state.api.secrets.contains_key(key) {
             found.push(format!("Job {} has no input", key.name));
         }
     }
