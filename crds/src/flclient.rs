@@ -72,6 +72,13 @@ pub struct FLClientSpec {
     #[x_kube(validation = Rule::new("self == oldSelf").message("data is immutable: make another FLClient"))]
     pub data: DataSpec,
     pub trainer: TrainerSpec,
+    /// Base models of tasks whose module has one: read-only volumes with a manifest in their root. A change is checked
+    /// again before the next join.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    #[x_kube(validation = Rule::new("self.all(one, self.filter(other, other.name == one.name).size() == 1)")
+        .message("each of baseModels has a name of its own"))]
+    pub base_models: Vec<BaseModelVolume>,
     /// Finish the running round and join no more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub drain: bool,
@@ -84,6 +91,19 @@ pub struct DataSpec {
     pub volume: DataVolume,
     #[schemars(schema_with = "data_format")]
     pub format: DataFormat,
+}
+
+/// A volume with a base model.
+#[derive(JsonSchema, Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BaseModelVolume {
+    #[schemars(schema_with = "base_model_name")]
+    pub name: String,
+    pub volume: DataVolume,
+}
+
+fn base_model_name(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({ "type": "string", "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", "maxLength": 40 })
 }
 
 /// Where the data is: exactly one of. Host paths are not offered, they would reach other tenants' files.
@@ -488,7 +508,7 @@ pub struct PreflightStatus {
     /// keccak256 of the Job's identity.
     #[schemars(schema_with = "crate::schema::bytes32")]
     pub identity: B256,
-    /// Hash over data and trainer of the spec at that time.
+    /// Hash over data, trainer and base models of the spec at that time.
     #[schemars(schema_with = "crate::schema::bytes32")]
     pub environment: B256,
     #[schemars(schema_with = "crate::schema::hash")]
@@ -507,6 +527,24 @@ pub struct PreflightStatus {
     /// What was read of the data volume.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<DataSummary>,
+    /// The base model that was verified, if the task's module has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_model: Option<BaseModelSummary>,
+}
+
+/// A base model whose files hash to what its manifest says.
+#[derive(JsonSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BaseModelSummary {
+    #[schemars(schema_with = "crate::schema::hash")]
+    pub manifest: ModelHash,
+    #[schemars(schema_with = "crate::schema::small_count")]
+    pub files: u32,
+    #[schemars(schema_with = "crate::schema::count")]
+    pub bytes: u64,
+    /// Over names, sizes and times of last change; while they stay the same, later Jobs do not read all of it again.
+    #[schemars(schema_with = "crate::schema::bytes32")]
+    pub stamp: B256,
 }
 
 /// What the check read. Rejected records are named by file and line, never shown.

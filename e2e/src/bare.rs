@@ -106,6 +106,8 @@ impl BareJob {
             finish_by: Timestamp(now + PATIENCE.as_secs()),
             fetch_until: Timestamp(now + PATIENCE.as_secs()),
             checkpoints,
+            base_directories: Vec::new(),
+            base_verified: None,
             ..self.input.clone()
         };
         let secret = json!({

@@ -232,6 +232,8 @@ impl<'a> ByHand<'a> {
             finish_by: Timestamp(deadline.0.saturating_sub(reserve)),
             fetch_until: Timestamp(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs() + 10),
             checkpoints: None,
+            base_directories: Vec::new(),
+            base_verified: None,
         };
         let folder = tempfile::tempdir()?;
         fs::write(folder.path().join(INPUT_FILE), serde_json::to_string(&input)?)?;

@@ -6,7 +6,7 @@ mod resnet;
 mod torchscript;
 
 pub use resnet::Resnet;
-pub use torchscript::{FederatedTensor, TensorType, TorchScript};
+pub use torchscript::{BaseModel, FederatedTensor, TensorType, TorchScript};
 
 /// More elements than this are refused, so that sizes never overflow.
 const MAX_ELEMENTS: u64 = 1 << 36;

@@ -27,6 +27,8 @@ pub const SDK_DATA_FILE: &str = "dataset.json";
 pub const SDK_DATASET: &str = "/dataset.json";
 /// The port a container of FLock's SDK listens on.
 pub const SDK_PORT: u16 = 5000;
+/// Below it a folder for each of the FLClient's base models, read-only.
+pub const BASE_DIRECTORY: &str = "/var/run/fl-alliance-base";
 /// Scratch space, writable.
 pub const SCRATCH_DIRECTORY: &str = "/scratch";
 
@@ -139,6 +141,12 @@ pub struct JobInput {
     pub finish_by: Timestamp,
     /// `vote`: how long to retry fetching contributions before the bit is cleared.
     pub fetch_until: Timestamp,
+    /// Where a module's base model may be, if its definition names one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub base_directories: Vec<String>,
+    /// The stamp with which the `check` verified the base model: files that have it are not read for that again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_verified: Option<B256>,
     /// `train`: how often and where to keep what an interrupted training goes on from. Absent: in the scratch volume, once
     /// a minute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -260,6 +268,21 @@ pub struct CheckResult {
     /// What was read; a trainer of an older version says nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<DataReport>,
+    /// Of a module that has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_model: Option<BaseReport>,
+}
+
+/// A base model whose files were found to be what its manifest says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BaseReport {
+    /// SHA-256 of the manifest.
+    pub manifest: ModelHash,
+    pub files: u32,
+    pub bytes: u64,
+    /// Over names, sizes and times of last change.
+    pub stamp: B256,
 }
 
 /// What was read of a data volume. It says nothing about single records but where rejected ones are.

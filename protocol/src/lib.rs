@@ -6,6 +6,7 @@
 
 pub mod action;
 pub mod architecture;
+pub mod base_model;
 pub mod canonical;
 pub mod client;
 pub mod commitment;

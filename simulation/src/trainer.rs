@@ -243,6 +243,7 @@ fn result(world: &World, state: &mut State, identity: &JobIdentity, number: u64)
             classes: 10,
             device: "cpu".to_owned(),
             data: None,
+            base_model: None,
         }),
         Step::Train => {
             let model = trained(participant, identity.digest, run);

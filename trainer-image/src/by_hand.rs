@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use protocol::{
-    architecture::{TensorSpec, TensorType},
+    architecture::{Architecture, BaseModel, TensorSpec, TensorType},
+    base_model::MANIFEST_FILE,
     definition::Definition,
     genesis,
     job::DataFormat,
@@ -12,14 +13,15 @@ use protocol::{
 };
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use tch::{CModule, Device, Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::{
+    base::{self, Base},
     dataset::Dataset,
     evaluate::{decimal, evaluate},
     examples::Examples,
     failure::Failure,
-    network::{ModuleError, Network, write_model},
+    network::{ModuleError, ModuleFiles, Network, write_model},
     threads,
 };
 
@@ -31,6 +33,8 @@ pub struct Question<'a> {
     pub model: Option<&'a Path>,
     /// The file of a TorchScript definition.
     pub module: Option<&'a Path>,
+    /// Folder of its base model, if it has one.
+    pub base_model: Option<&'a Path>,
     pub data: &'a Path,
     pub format: DataFormat,
 }
@@ -44,19 +48,27 @@ pub fn evaluate_file(question: &Question<'_>, scratch: &Path) -> Result<String, 
     let definition = read_definition(question.definition)?;
     tch::set_num_threads(i32::try_from(threads::for_training(&definition)).unwrap_or(1));
     let folder = tempfile::tempdir_in(scratch).map_err(io(scratch))?;
+    let base = match &definition.architecture {
+        Architecture::Torchscript(script) => base_of(question.base_model, script.base_model.as_ref())?,
+        _ => None,
+    };
+    let module = question.module.map(|file| ModuleFiles {
+        file,
+        base: base.as_ref(),
+    });
     let path = match question.model {
         Some(path) => path.to_owned(),
         None => {
             let path = folder.path().join("genesis");
             let file = std::io::BufWriter::new(std::fs::File::create(&path).map_err(io(&path))?);
-            match question.module {
+            match module {
                 Some(module) => Network::write_initial(&definition, module, file)?,
                 None => genesis::write(&definition, file)?,
             };
             path
         }
     };
-    let network = Network::load(&definition, &path, question.module, Device::Cpu)?;
+    let network = Network::load(&definition, &path, module, Device::Cpu)?;
     // The split does not matter: every record of both parts is used.
     let data = Dataset::read(question.data, &question.format, &definition, Address::ZERO)?;
     let examples = Examples::new(&data, &definition, Device::Cpu)?;
@@ -77,23 +89,73 @@ pub fn evaluate_file(question: &Question<'_>, scratch: &Path) -> Result<String, 
     Ok(answer.to_string())
 }
 
+/// Standard output is for the answer.
+fn aside(line: &str) {
+    eprintln!("{line}");
+}
+
+fn base_of(folder: Option<&Path>, wanted: Option<&BaseModel>) -> Result<Option<Base>, Failure> {
+    let Some(wanted) = wanted else { return Ok(None) };
+    let folders: Vec<String> = folder.iter().map(|folder| folder.display().to_string()).collect();
+    Ok(Some(Base::find(&folders, wanted.manifest, None, aside)?))
+}
+
+/// The manifest of a folder with a base model, as JSON. Put it into the folder as [`MANIFEST_FILE`].
+///
+/// # Errors
+/// [`Failure::Base`] if a file cannot be read.
+pub fn manifest(folder: &Path) -> Result<String, Failure> {
+    Ok(json!(base::manifest_of(folder, aside)?).to_string())
+}
+
+/// What `describe` is told.
+#[derive(Debug)]
+pub struct Module<'a> {
+    pub file: &'a Path,
+    /// Folder of its base model, with a manifest, and what the module puts before the names in it.
+    pub base: Option<(&'a Path, Option<&'a str>)>,
+    /// What is trained.
+    pub patterns: &'a [String],
+    pub dtype: TensorType,
+    pub input_shape: &'a [u32],
+}
+
 /// The `architecture` of a definition for a TorchScript file: its hash, its trained parameters (those whose names match
 /// one of the patterns; `*` stands for anything), and the genesis model they make. `input_shape` is of one record; it is
 /// run once to find out how many outputs there are.
 ///
 /// # Errors
 /// [`Failure::Module`] if the file is none, nothing matches or it does not take such input.
-pub fn describe_module(
-    file: &Path,
-    patterns: &[String],
-    dtype: TensorType,
-    input_shape: &[u32],
-) -> Result<String, Failure> {
+pub fn describe_module(question: &Module<'_>) -> Result<String, Failure> {
+    let Module {
+        file,
+        patterns,
+        dtype,
+        input_shape,
+        ..
+    } = *question;
+    let wanted = match question.base {
+        Some((folder, prefix)) => {
+            let path = folder.join(MANIFEST_FILE);
+            let text = std::fs::read(&path).map_err(io(&path))?;
+            Some(BaseModel {
+                manifest: ModelHash(B256::from(<[u8; 32]>::from(Sha256::digest(text)))),
+                prefix: prefix.map(str::to_owned),
+            })
+        }
+        None => None,
+    };
+    let base = base_of(question.base.map(|(folder, _)| folder), wanted.as_ref())?;
+    let prefix = question.base.and_then(|(_, prefix)| prefix).unwrap_or_default();
     let mut digest = Sha256::new();
     let bytes = std::fs::File::open(file)
         .and_then(|mut source| std::io::copy(&mut source, &mut digest))
         .map_err(io(file))?;
-    let all = Network::module_parameters(file)?;
+    let files = ModuleFiles {
+        file,
+        base: base.as_ref(),
+    };
+    let (module, all) = Network::open_module(files, prefix)?;
     let mut specs = Vec::new();
     let mut chosen = Vec::new();
     for (name, tensor) in all {
@@ -113,17 +175,12 @@ pub fn describe_module(
     let mut shape = vec![1i64];
     shape.extend(input_shape.iter().map(|&d| i64::from(d)));
     let input = Tensor::f_zeros(&shape[..], (Kind::Float, Device::Cpu))?;
-    let forward = || {
-        let mut module = CModule::load(file)?;
-        module.f_set_eval()?;
-        module.forward_ts(&[input])
-    };
-    let output = forward().map_err(ModuleError::Torch)?;
+    let output = module.forward_ts(&[input]).map_err(ModuleError::Torch)?;
     let tensors: Vec<_> = specs
         .iter()
         .map(|spec| json!({ "name": spec.name, "shape": spec.shape, "dtype": dtype }))
         .collect();
-    let architecture = json!({ "torchscript": {
+    let mut architecture = json!({ "torchscript": {
         "module": ModelHash(B256::from(<[u8; 32]>::from(digest.finalize()))),
         "moduleBytes": bytes,
         "initialModel": initial,
@@ -131,6 +188,9 @@ pub fn describe_module(
         "outputs": output.size().last().copied().unwrap_or(0),
         "tensors": tensors,
     }});
+    if let Some(wanted) = wanted {
+        architecture["torchscript"]["baseModel"] = json!(wanted);
+    }
     Ok(architecture.to_string())
 }
 

@@ -7,8 +7,8 @@ use protocol::{definition::DefinitionError, job::ExitCode, model::ModelError, ty
 use tch::TchError;
 
 use crate::{
-    dataset::DataError, device::DeviceError, flock_sdk::ContainerError, gateway::GatewayError, input::InputError,
-    network::ModuleError,
+    base::BaseError, dataset::DataError, device::DeviceError, flock_sdk::ContainerError, gateway::GatewayError,
+    input::InputError, network::ModuleError,
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +28,8 @@ pub enum Failure {
     Diverged,
     #[error("definition: the TorchScript module does not fit: {0}")]
     Module(#[from] ModuleError),
+    #[error("base model: {0}")]
+    Base(#[from] BaseError),
     #[error("data: {0}")]
     Data(#[from] DataError),
     #[error("device: {0}")]
@@ -55,6 +57,7 @@ impl Failure {
         match self {
             Self::Input(_) => "input",
             Self::Definition(_) | Self::Genesis { .. } | Self::Diverged | Self::Module(_) => "definition",
+            Self::Base(_) => "base-model",
             Self::Data(_) => "data",
             Self::Device(_) => "device",
             Self::Container(_) => "container",
@@ -72,6 +75,8 @@ impl Failure {
         match self {
             Self::Input(_) => ExitCode::Input,
             Self::Module(ModuleError::Torch(error)) if out_of_memory(error) => ExitCode::Memory,
+            Self::Base(error) if error.is_passing() => ExitCode::Transient,
+            Self::Base(_) | Self::Module(ModuleError::Base { .. }) => ExitCode::Data,
             Self::Definition(_) | Self::Genesis { .. } | Self::Diverged | Self::Module(_) => ExitCode::Definition,
             Self::Data(DataError::Memory { .. }) => ExitCode::Memory,
             Self::Data(_) => ExitCode::Data,

@@ -12,19 +12,20 @@ use protocol::{
     architecture::Architecture,
     definition::Definition,
     genesis,
-    job::{JobIdentity, Stage},
+    job::{BaseReport, JobIdentity, Stage},
     types::ModelHash,
 };
 use tch::Device;
 
 use crate::{
+    base::Base,
     dataset::{Dataset, Features},
     device,
     examples::Examples,
     failure::Failure,
     gateway::{Gateway, GatewayError, retry},
     input::Input,
-    network::{ModuleError, Network},
+    network::{ModuleError, ModuleFiles, Network},
     reporter::Reporter,
     scratch::Scratch,
     termination::Termination,
@@ -42,6 +43,8 @@ pub struct Job {
     pub reporter: Reporter,
     /// The file of an architecture that has one.
     module: Option<PathBuf>,
+    /// What the file leaves to a volume.
+    base: Option<Base>,
     /// Whether the process was told to stop.
     pub termination: Arc<Termination>,
     scratch: Scratch,
@@ -97,12 +100,44 @@ impl Job {
             examples,
             reporter,
             module: None,
+            base: None,
             termination,
             scratch,
             scratch_root,
         };
+        // What is here first: a wrong volume is told before anything is fetched.
+        job.base = job.find_base()?;
         job.module = job.fetch_module()?;
         Ok(job)
+    }
+
+    fn find_base(&self) -> Result<Option<Base>, Failure> {
+        let Architecture::Torchscript(script) = &self.definition.architecture else {
+            return Ok(None);
+        };
+        let Some(wanted) = &script.base_model else {
+            return Ok(None);
+        };
+        self.reporter.stage(Stage::Reading);
+        let document = &self.input.document;
+        Ok(Some(Base::find(
+            &document.base_directories,
+            wanted.manifest,
+            document.base_verified,
+            |line| println!("{line}"),
+        )?))
+    }
+
+    /// The base model that was found, for the result.
+    pub fn base_report(&self) -> Option<BaseReport> {
+        self.base.as_ref().map(|base| base.report)
+    }
+
+    fn module_files(&self) -> Option<ModuleFiles<'_>> {
+        self.module.as_deref().map(|file| ModuleFiles {
+            file,
+            base: self.base.as_ref(),
+        })
     }
 
     fn fetch_module(&self) -> Result<Option<PathBuf>, Failure> {
@@ -158,7 +193,7 @@ impl Job {
 
     /// Derives the genesis model (or takes it from the module) into the scratch space.
     pub fn genesis(&self) -> Result<(PathBuf, ModelHash), Failure> {
-        match (&self.definition.architecture, &self.module) {
+        match (&self.definition.architecture, self.module_files()) {
             (Architecture::Torchscript(script), Some(module)) => {
                 let (path, found) =
                     self.write("genesis", |out| Network::write_initial(&self.definition, module, out))?;
@@ -201,7 +236,7 @@ impl Job {
     }
 
     pub fn load(&self, path: &Path) -> Result<Network, Failure> {
-        Network::load(&self.definition, path, self.module.as_deref(), self.device)
+        Network::load(&self.definition, path, self.module_files(), self.device)
     }
 
     /// Hands the step's model in.

@@ -34,7 +34,7 @@ starting with 'error:'.";
 const EXIT_CODES: &str = "Exit codes:
    0  done
    1  worth another try (network, gateway not reachable)
-  64  the data cannot be read or does not fit the definition
+  64  data or base model cannot be read, or are not what the definition says
   65  the definition cannot be run
   66  out of memory
   67  the input document is not what this trainer understands
@@ -61,6 +61,11 @@ enum Command {
     Evaluate(Evaluate),
     /// Print the `architecture` of a definition for a TorchScript file.
     Describe(Describe),
+    /// Print the manifest of a folder with a base model; put it into the folder as manifest.json.
+    Manifest {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// Say what this machine or container has to compute with: processors, and GPUs or why none is found.
     Devices,
 }
@@ -76,6 +81,12 @@ struct Describe {
     /// What the trained parameters travel as: F32, BF16 or F16. Training computes on 32-bit floats in any case.
     #[arg(long, default_value = "F32", value_parser = tensor_type)]
     dtype: TensorType,
+    /// Folder of a base model (with manifest.json) that the file leaves frozen parameters to.
+    #[arg(long)]
+    base_model: Option<PathBuf>,
+    /// What the module puts before the names of the base model's tensors.
+    #[arg(long, requires = "base_model")]
+    base_prefix: Option<String>,
     /// Shape of one record, without the batch: 1,28,28.
     #[arg(long, value_delimiter = ',')]
     input_shape: Vec<u32>,
@@ -92,6 +103,9 @@ struct Evaluate {
     /// The TorchScript file of a definition that names one.
     #[arg(long)]
     module: Option<PathBuf>,
+    /// Folder of the module's base model, if it has one.
+    #[arg(long)]
+    base_model: Option<PathBuf>,
     /// Folder with the records; all of them are used.
     #[arg(long)]
     data: PathBuf,
@@ -147,19 +161,23 @@ fn main() -> process::ExitCode {
                 definition: &args.definition,
                 model: args.model.as_deref(),
                 module: args.module.as_deref(),
+                base_model: args.base_model.as_deref(),
                 data: &args.data,
                 format: args.format,
             };
             return answer(by_hand::evaluate_file(&question, &std::env::temp_dir()));
         }
         Command::Describe(args) => {
-            return answer(by_hand::describe_module(
-                &args.module,
-                &args.train,
-                args.dtype,
-                &args.input_shape,
-            ));
+            let folder = args.base_model.as_deref();
+            return answer(by_hand::describe_module(&by_hand::Module {
+                file: &args.module,
+                base: folder.map(|folder| (folder, args.base_prefix.as_deref())),
+                patterns: &args.train,
+                dtype: args.dtype,
+                input_shape: &args.input_shape,
+            }));
         }
+        Command::Manifest { folder } => return answer(by_hand::manifest(&folder)),
         Command::Devices => return answer(Ok(device::found())),
     };
     let log = TerminationLog::new(common.termination_log.clone());

@@ -1,6 +1,11 @@
 //! The definition's networks as tensors.
 
-use std::{io::Write, path::Path, rc::Rc};
+use std::{
+    collections::BTreeMap,
+    io::Write,
+    path::{Path, PathBuf},
+    rc::Rc,
+};
 
 use aggregation::{ReadAt, read_header};
 use protocol::{
@@ -9,9 +14,9 @@ use protocol::{
     model::{Layout, Metadata, ModelError, ModelWriter},
     types::ModelHash,
 };
-use tch::{Device, Kind, TchError, Tensor};
+use tch::{CModule, Device, Kind, TchError, Tensor};
 
-use crate::{failure::Failure, tensors};
+use crate::{base::Base, failure::Failure, tensors};
 
 mod forward;
 mod module;
@@ -31,6 +36,10 @@ pub enum ModuleError {
         found: String,
         expected: String,
     },
+    #[error("its parameter {0:?} is to come from a base model, and is not in one")]
+    Hollow(String),
+    #[error("its base model's {}: {problem}", .path.display())]
+    Base { path: PathBuf, problem: String },
     #[error("its listed parameters make model {found}, the definition's initialModel is {expected}")]
     Initial { expected: ModelHash, found: ModelHash },
     #[error("forward gives {found} for {records} records, the definition says {outputs} outputs each")]
@@ -42,6 +51,14 @@ pub enum ModuleError {
     State,
     #[error("{}", .0.to_string().lines().next().unwrap_or_default())]
     Torch(#[from] TchError),
+}
+
+/// Where a network that is a module comes from.
+#[derive(Debug, Clone, Copy)]
+pub struct ModuleFiles<'a> {
+    pub file: &'a Path,
+    /// Frozen weights that are not in the file.
+    pub base: Option<&'a Base>,
 }
 
 /// A network with its parameters, in the order of [`Architecture::tensors`].
@@ -61,7 +78,12 @@ pub struct Network {
 impl Network {
     /// Reads a model file, a piece at a time. Its tensors must be the architecture's; metadata is not looked at.
     /// `module`: the file of an architecture that has one.
-    pub fn load(definition: &Definition, path: &Path, module: Option<&Path>, device: Device) -> Result<Self, Failure> {
+    pub fn load(
+        definition: &Definition,
+        path: &Path,
+        module: Option<ModuleFiles<'_>>,
+        device: Device,
+    ) -> Result<Self, Failure> {
         let file = std::fs::File::open(path).map_err(|error| Failure::Io {
             path: path.to_owned(),
             error,
@@ -130,12 +152,12 @@ impl Network {
     }
 
     /// Without parameters, or with those of the module's file.
-    fn empty(definition: &Definition, module: Option<&Path>, device: Device) -> Result<Self, Failure> {
+    fn empty(definition: &Definition, module: Option<ModuleFiles<'_>>, device: Device) -> Result<Self, Failure> {
         let architecture = definition.architecture.clone();
         let specs = definition.tensors();
         let (module, parameters) = match (&architecture, module) {
-            (Architecture::Torchscript(script), Some(file)) => {
-                let (module, parameters) = Module::load(file, &script.input_shape, &specs, device)?;
+            (Architecture::Torchscript(script), Some(files)) => {
+                let (module, parameters) = Module::load(files, script, &specs, device)?;
                 (Some(Rc::new(module)), parameters)
             }
             (Architecture::Torchscript(script), None) => {
@@ -158,13 +180,17 @@ impl Network {
     }
 
     /// Writes the genesis model of a module: the listed parameters as the file has them.
-    pub fn write_initial(definition: &Definition, module: &Path, out: impl Write) -> Result<ModelHash, Failure> {
+    pub fn write_initial(
+        definition: &Definition,
+        module: ModuleFiles<'_>,
+        out: impl Write,
+    ) -> Result<ModelHash, Failure> {
         Self::empty(definition, Some(module), Device::Cpu)?.save(&Metadata::none(), out)
     }
 
-    /// Names and shapes of all parameters of a module file.
-    pub fn module_parameters(path: &Path) -> Result<Vec<(String, Tensor)>, Failure> {
-        Ok(module::parameters(path)?)
+    /// A module, and all of its parameters by name.
+    pub fn open_module(files: ModuleFiles<'_>, prefix: &str) -> Result<(CModule, BTreeMap<String, Tensor>), Failure> {
+        Ok(module::open(files, prefix, Device::Cpu)?)
     }
 
     /// Writes a canonical model file and returns its name.

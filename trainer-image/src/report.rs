@@ -182,6 +182,7 @@ mod tests {
                 classes: (0..16).map(class).collect(),
                 ..DataReport::default()
             }),
+            base_model: None,
         };
         let line = line(JobResult {
             version: 1,

@@ -66,6 +66,7 @@ pub fn check(job: &Job) -> Result<StepResult, Failure> {
         classes: job.data.classes,
         device: device::name(job.device),
         data: Some(job.data.report.clone()),
+        base_model: job.base_report(),
     }))
 }
 

@@ -7,7 +7,7 @@ use std::{fs, path::PathBuf, process::Command};
 use common::*;
 use protocol::{
     definition::Definition,
-    job::{Seat, Step, StepResult},
+    job::{JobInput, Seat, Step, StepResult},
     types::{ModelHash, Score},
 };
 use serde_json::{Value, json};
@@ -22,13 +22,16 @@ fn describe(name: &str, patterns: &[&str]) -> Value {
 }
 
 fn describe_as(name: &str, patterns: &[&str], dtype: &str) -> Value {
+    let options: Vec<&str> = patterns.iter().flat_map(|pattern| ["--train", pattern]).collect();
+    describe_with(name, &[&options[..], &["--dtype", dtype]].concat())
+}
+
+fn describe_with(name: &str, options: &[&str]) -> Value {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fl-alliance-trainer"));
     command
-        .args(["describe", "--input-shape", "1,8,8", "--dtype", dtype, "--module"])
-        .arg(file(name));
-    for pattern in patterns {
-        command.args(["--train", pattern]);
-    }
+        .args(["describe", "--input-shape", "1,8,8", "--module"])
+        .arg(file(name))
+        .args(options);
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
@@ -166,4 +169,141 @@ fn a_definition_that_says_something_else_of_the_file_is_refused() {
         assert_eq!(code, 65, "{line}");
         assert!(line.contains(part), "{pointer}: {line}");
     }
+}
+
+/// The same network as adapted.pt, but its frozen layer is on a volume.
+fn hollow() -> Value {
+    let base = file("base");
+    let base = base.to_str().unwrap();
+    let trained = ["--train", "lora_*", "--train", "head.*", "--train", "norm.*"];
+    describe_with(
+        "hollow.pt",
+        &[&trained[..], &["--base-model", base, "--base-prefix", "base."]].concat(),
+    )
+}
+
+/// A copy of the volume that a test may spoil.
+fn volume(site: &Site) -> PathBuf {
+    let folder = site.path("base");
+    fs::create_dir_all(&folder).unwrap();
+    for name in ["model.safetensors", "manifest.json"] {
+        fs::copy(file("base").join(name), folder.join(name)).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn a_base_model_on_a_volume_makes_the_same_models_as_one_in_the_file() {
+    let patterns = ["lora_*", "head.*", "norm.*"];
+    let (whole, split) = (describe("adapted.pt", &patterns), hollow());
+    assert_eq!(
+        split["torchscript"]["initialModel"],
+        whole["torchscript"]["initialModel"]
+    );
+    assert_eq!(split["torchscript"]["baseModel"]["prefix"], "base.");
+    let models: Vec<ModelHash> = [("adapted.pt", &whole), ("hollow.pt", &split)]
+        .map(|(name, architecture)| {
+            let site = site(name, architecture);
+            site.write_data(1, 200, |l| l);
+            let mut input = site.input(Step::Check, 1, 0, ModelHash::ZERO, vec![]);
+            input.base_directories = vec![volume(&site).display().to_string()];
+            let StepResult::Check(checked) = site.run(&input).result() else {
+                panic!("a check is expected")
+            };
+            assert_eq!(checked.base_model.is_some(), name == "hollow.pt");
+            let mut input = site.input(Step::Train, 1, 0, site.genesis(), vec![]);
+            input.base_directories = vec![volume(&site).display().to_string()];
+            let StepResult::Train(trained) = site.run(&input).result() else {
+                panic!("a training is expected")
+            };
+            let bytes = fs::read(site.path("store").join(trained.model.to_string())).unwrap();
+            // The task's address is in the metadata, the definition's hash is not.
+            assert!(!String::from_utf8_lossy(&bytes).contains("base.weight"));
+            let seats = vec![Seat {
+                proposer: participant(1),
+                sample_count: 100,
+                contribution: Some(trained.model),
+            }];
+            let mut input = site.input(Step::Vote, 1, 0, site.genesis(), seats);
+            input.base_directories = vec![volume(&site).display().to_string()];
+            let StepResult::Vote(vote) = site.run(&input).result() else {
+                panic!("a vote is expected")
+            };
+            assert_eq!((vote.score, vote.mask.0), (Score::For, 1));
+            assert_ne!(vote.start_metric, vote.aggregate_metric);
+            trained.model
+        })
+        .to_vec();
+    assert_eq!(models[0], models[1]);
+}
+
+#[test]
+fn a_wrong_base_model_ends_with_64_and_the_files_name_and_a_verified_one_is_not_read_again() {
+    let site = site("hollow.pt", &hollow());
+    site.write_data(1, 100, |l| l);
+    let mut input = site.input(Step::Check, 1, 0, ModelHash::ZERO, vec![]);
+    let (code, line) = site.run(&input).failure();
+    assert_eq!(code, 64);
+    assert!(line.contains("no volume with one is mounted"), "{line}");
+
+    let folder = volume(&site);
+    input.base_directories = vec![folder.display().to_string()];
+    let run = site.run(&input);
+    assert!(
+        run.stdout().contains("base model: 8512 bytes verified"),
+        "{}",
+        run.stdout()
+    );
+    let StepResult::Check(checked) = run.result() else {
+        panic!("a check is expected")
+    };
+    let base = checked.base_model.unwrap();
+    assert_eq!((base.files, base.bytes), (1, 8512));
+    input.base_verified = Some(base.stamp);
+    let run = site.run(&input);
+    assert!(run.stdout().contains("as the check verified them"), "{}", run.stdout());
+
+    let path = folder.join("model.safetensors");
+    let right = fs::read(&path).unwrap();
+    let mut wrong = right.clone();
+    *wrong.last_mut().unwrap() ^= 1;
+    fs::write(&path, wrong).unwrap();
+    refused(&site, &input, "model.safetensors hashes to ");
+    fs::write(&path, &right[1..]).unwrap();
+    refused(
+        &site,
+        &input,
+        "model.safetensors has 8511 bytes, its manifest says 8512",
+    );
+    fs::remove_file(&path).unwrap();
+    refused(&site, &input, "model.safetensors: No such file");
+    fs::write(&path, right).unwrap();
+    fs::write(folder.join("manifest.json"), r#"{"files": []}"#).unwrap();
+    refused(&site, &input, "no manifest with SHA-256 ");
+}
+
+/// It ends with the exit code that is not tried again, and the message names what is wrong and where.
+fn refused(site: &Site, input: &JobInput, problem: &str) {
+    let (code, line) = site.run(input).failure();
+    assert_eq!(code, 64, "{line}");
+    assert!(
+        line.starts_with("error: base model: ") && line.contains(&input.base_directories[0]) && line.contains(problem),
+        "{line}"
+    );
+}
+
+#[test]
+fn a_parameter_that_is_in_no_file_of_the_base_model_is_refused_by_name() {
+    let mut architecture = hollow();
+    architecture["torchscript"]["baseModel"]["prefix"] = json!("elsewhere.");
+    let site = site("hollow.pt", &architecture);
+    site.write_data(1, 100, |l| l);
+    let mut input = site.input(Step::Check, 1, 0, ModelHash::ZERO, vec![]);
+    input.base_directories = vec![volume(&site).display().to_string()];
+    let (code, line) = site.run(&input).failure();
+    assert_eq!(code, 65, "{line}");
+    assert!(
+        line.contains("its parameter \"base.bias\" is to come from a base model, and is not in one"),
+        "{line}"
+    );
 }

@@ -241,7 +241,7 @@ pub mod reason {
     CHECKING = "Checking", "FLClient",
         "The check Job is running.", "Nothing.";
     DATA_INVALID = "DataInvalid", "FLClient",
-        "The data cannot be read as the format says, is empty, or does not fit the definition.", "Mend the data; it is checked again by itself.";
+        "The data cannot be read as the format says, is empty, or does not fit the definition; or the definition's base model is on no volume of `spec.baseModels`, or a file of it is not what its manifest says.", "Mend the volume named in the message; it is checked again by itself.";
     MEMORY = "OutOfMemory", "FLClient",
         "The trainer ran out of memory.", "Raise the memory limit in `trainer.resources`.";
     TRAINER_INCOMPATIBLE = "TrainerIncompatible", "FLClient",
@@ -255,7 +255,7 @@ pub mod reason {
     UNSCHEDULABLE = "Unschedulable", "FLClient",
         "No node fits the trainer pod (resources, GPU, selector, taints).", "Change `trainer`, or add a node.";
     VOLUME = "VolumeUnavailable", "FLClient",
-        "The data volume cannot be mounted.", "Check `data.volume` and its claim.";
+        "A volume cannot be mounted, or none is named for the base model of the task's module.", "Check `data.volume`, `baseModels` and their claims.";
     POD_NOT_ADMITTED = "PodNotAdmitted", "FLClient",
         "The API server refuses the Job's pods (quota, admission, Pod Security).", "Read the message; ask the cluster's administrator.";
     JOB_FAILED = "JobFailed", "FLClient",

@@ -75,7 +75,7 @@ pub(super) fn architecture() -> Value {
                 "blocks": integer(1, 64, "Residual blocks of each stage: with three stages 1 makes a ResNet-8, 3 a ResNet-20."),
                 "groups": integer(1, 4096, "Groups of the group normalisations; must divide all filters.")
             })),
-            "torchscript": object(json!({
+            "torchscript": object_with(json!({
                 "module": hash("SHA-256 of the module's file."),
                 "moduleBytes": integer(1, 1 << 42, "Length of the module's file."),
                 "initialModel": hash("The genesis model: the listed tensors as the file has them."),
@@ -86,10 +86,20 @@ pub(super) fn architecture() -> Value {
                     "shape": json!({ "type": "array", "maxItems": 8, "items": integer(1, 1 << 31, "Length of a dimension.") }),
                     "dtype": choice(&["F32", "BF16", "F16"], "Element type in which it travels.")
                 })), "Parameters that are trained and travel; all others are frozen.")
-            }))
+            }), json!({ "baseModel": base_model() }))
         }),
         "Exactly one of its keys.",
     )
+}
+
+fn base_model() -> Value {
+    let mut base = object_with(
+        json!({ "manifest": hash("SHA-256 of the manifest, which names the files.") }),
+        json!({ "prefix": text(256, "Put before the names of its tensors, where the module names them so.") }),
+    );
+    base["description"] =
+        json!("Frozen parameters that are not in the module's file but on a volume of every participant (baseModels).");
+    base
 }
 
 pub(super) fn flock_sdk() -> Value {

@@ -10,6 +10,7 @@ const TENANTS: [&str; 14] = [
     "whole",
     "poisoned",
     "bad-input",
+    "base-model",
     "chain-input",
     "flock-sdk",
     "foreign",

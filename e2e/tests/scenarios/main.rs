@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod bad_input;
+mod base_model;
 mod chain_input;
 mod chaos;
 mod flock_sdk;

@@ -1,7 +1,7 @@
 //! A network of one's own on a table: what docs/models-data-metrics.md walks through, on a cluster.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Duration,
 };
@@ -40,15 +40,14 @@ fn shape() -> TaskShape {
     }
 }
 
-/// The sample's definition with the module in the network's place.
-fn definition() -> Value {
+/// The sample's definition with a module in the network's place; `how` goes to `describe`.
+pub(crate) fn definition(how: &[&str]) -> Value {
     let manifests = std::fs::read_to_string(root().join("samples/table/task.yaml")).unwrap();
     let mut documents =
         serde_yaml_ng::Deserializer::from_str(&manifests).map(|document| Value::deserialize(document).unwrap());
     let task = documents.find(|object| object["kind"] == "FLTask").unwrap();
     let mut definition = task["spec"]["definition"].clone();
-    let file = module();
-    let described = trainer(&["describe", "--input-shape", "30", "--module", file.to_str().unwrap()]).unwrap();
+    let described = trainer(&[&["describe", "--input-shape", "30"], how].concat()).unwrap();
     definition["architecture"] = serde_json::from_str(&described).unwrap();
     definition
 }
@@ -57,7 +56,7 @@ fn definition() -> Value {
 async fn a_network_of_the_creators_own_learns_a_table_of_four_clients() {
     let (lab, kube) = lab().await;
     let team = Team::new(&kube, "own-network", "cancer", TABLE, TABLE_CLIENTS, shape());
-    let definition = definition();
+    let definition = definition(&["--module", module().to_str().unwrap()]);
     team.fund(&lab.devnet).await.unwrap();
     let mut task = team.task_manifest(&lab.devnet);
     task["spec"]["definition"] = definition.clone();
@@ -66,7 +65,7 @@ async fn a_network_of_the_creators_own_learns_a_table_of_four_clients() {
     cluster::apply(&list(objects)).unwrap();
 
     let contract = team.contract().await.unwrap();
-    put_module(lab, contract, team.creator.address());
+    put_module(lab, &module(), contract, team.creator.address());
     let clients = team.members.iter().map(|member| {
         let mut client = team.client_manifest(member);
         client["spec"]["data"]["format"] = json!("csv");
@@ -90,7 +89,7 @@ async fn a_network_of_the_creators_own_learns_a_table_of_four_clients() {
 }
 
 /// The guide's command: into the gateway's container, the file as its input.
-fn put_module(lab: &Lab, task: Address, creator: Address) {
+pub(crate) fn put_module(lab: &Lab, file: &Path, task: Address, creator: Address) {
     let chain = lab.devnet.deployment.chain_id.to_string();
     let (task, creator) = (format!("{task:#x}"), format!("{creator:#x}"));
     let said = run_with(
@@ -105,14 +104,14 @@ fn put_module(lab: &Lab, task: Address, creator: Address) {
             ])
             .args(["fl-alliance-operator", "store", "put", "--store", "/store"])
             .args(["--chain-id", &chain, "--task", &task, "--owner", &creator]),
-        Stdio::from(std::fs::File::open(module()).unwrap()),
+        Stdio::from(std::fs::File::open(file).unwrap()),
     )
     .unwrap();
     assert!(said.starts_with(&format!("{chain}/{task}/{creator}/")), "{said}");
 }
 
 /// Of a model on all rows there are.
-fn auroc(definition: &Value, model: &[u8], rows: &std::path::Path) -> f64 {
+fn auroc(definition: &Value, model: &[u8], rows: &Path) -> f64 {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     std::fs::write(path("definition.json"), definition.to_string()).unwrap();

@@ -26,6 +26,7 @@ pub(crate) fn checked() -> StepResult {
         classes: 10,
         device: "cpu".to_owned(),
         data: None,
+        base_model: None,
     })
 }
 

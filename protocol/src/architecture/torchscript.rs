@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{ArchitectureError, Dtype, TensorSpec, range};
 use crate::types::ModelHash;
@@ -25,6 +25,25 @@ pub struct TorchScript {
     pub outputs: u32,
     /// Parameters that are trained; what is not listed is frozen.
     pub tensors: Vec<FederatedTensor>,
+    /// Frozen parameters that are not in the file but on a volume of every participant.
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub base_model: Option<BaseModel>,
+}
+
+/// A key that is there has a value.
+fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+/// Large frozen weights that every participant has as safetensors files: see [`crate::base_model`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BaseModel {
+    /// SHA-256 of the manifest's bytes.
+    pub manifest: ModelHash,
+    /// The module's parameters are named so and then as the base model's tensors; absent: they have the same names.
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,6 +109,14 @@ impl TorchScript {
         range("the inputs of torchscript", self.inputs(), 1, 1 << 26)?;
         range("torchscript.outputs", self.outputs.into(), 1, 1 << 16)?;
         range("the number of torchscript.tensors", self.tensors.len() as u64, 1, 8192)?;
+        if let Some(prefix) = self.base_model.as_ref().and_then(|base| base.prefix.as_ref()) {
+            range(
+                "the length of torchscript.baseModel.prefix",
+                prefix.len() as u64,
+                1,
+                256,
+            )?;
+        }
         let mut seen = HashSet::new();
         for tensor in &self.tensors {
             let refuse = |problem| {

@@ -141,6 +141,7 @@ impl Site {
                     classes: 10,
                     device: "cpu".into(),
                     data: None,
+                    base_model: None,
                 }),
                 Step::Train => StepResult::Train(TrainResult {
                     model: ModelHash(identity.hash()),

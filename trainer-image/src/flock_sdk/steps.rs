@@ -58,6 +58,7 @@ pub(super) fn check(agent: &Agent) -> Result<StepResult, Failure> {
         classes: 0,
         device: "container".to_owned(),
         data: Some(data),
+        base_model: None,
     }))
 }
 

@@ -9,7 +9,7 @@ use std::{
 const EVERY: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
-pub(super) struct Meter {
+pub(crate) struct Meter {
     what: String,
     total: Option<u64>,
     done: u64,
@@ -20,7 +20,7 @@ pub(super) struct Meter {
 
 impl Meter {
     /// `what`: "fetching 1234abcd", for instance.
-    pub(super) fn new(what: String, total: Option<u64>) -> Self {
+    pub(crate) fn new(what: String, total: Option<u64>) -> Self {
         let now = Instant::now();
         Self {
             what,
@@ -32,15 +32,9 @@ impl Meter {
         }
     }
 
-    pub(super) fn add(&mut self, bytes: u64) {
+    /// So many more are done; a line if it is time for one.
+    pub(crate) fn add(&mut self, bytes: u64) -> Option<String> {
         self.done += bytes;
-        if let Some(line) = self.line() {
-            println!("{line}");
-        }
-    }
-
-    /// If it is time for one.
-    fn line(&mut self) -> Option<String> {
         if self.said.elapsed() < self.every {
             return None;
         }
@@ -83,7 +77,9 @@ impl<R> Metered<R> {
 impl<R: Read> Read for Metered<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let n = self.reader.read(buffer)?;
-        self.meter.add(n as u64);
+        if let Some(line) = self.meter.add(n as u64) {
+            println!("{line}");
+        }
         Ok(n)
     }
 }
@@ -95,13 +91,12 @@ mod tests {
     #[test]
     fn a_line_has_bytes_rate_and_time_left_and_comes_at_a_bounded_rate() {
         let mut meter = Meter::new("fetching 12ab".to_owned(), Some(4_000_000));
-        meter.add(1_000_000);
-        assert_eq!(meter.line(), None);
+        assert_eq!(meter.add(600_000), None);
         meter.every = Duration::ZERO;
-        let line = meter.line().unwrap();
+        let line = meter.add(400_000).unwrap();
         assert!(line.starts_with("fetching 12ab: 1.0 of 4.0 MB, "), "{line}");
         assert!(line.ends_with(" s left") && line.contains(" MB/s, "), "{line}");
         meter.total = None;
-        assert!(meter.line().unwrap().ends_with(" MB/s"));
+        assert!(meter.add(0).unwrap().ends_with(" MB/s"));
     }
 }

@@ -16,6 +16,8 @@ use std::{
 
 use protocol::{job::JobProgress, types::ModelHash};
 
+pub(crate) use meter::Meter;
+
 use crate::input::Input;
 
 /// First and longest pause between two tries.

@@ -111,6 +111,8 @@ impl Site {
             finish_by: Timestamp(now + 600),
             fetch_until: Timestamp(now),
             checkpoints: None,
+            base_directories: Vec::new(),
+            base_verified: None,
         }
     }
 

@@ -315,6 +315,7 @@ fn passed_check(observed: &Observed) -> Option<JobView> {
                 classes: preflight.classes,
                 device: preflight.device.clone(),
                 data: preflight.data.as_ref().map(results::data_report),
+                base_model: preflight.base_model.as_ref().map(results::base_report),
             }),
         })),
     })

@@ -1,9 +1,11 @@
 //! What Jobs came to, as the status shows it.
 
-use crds::flclient::{ClassRecords, DataSummary, LastTraining, LastVote, PreflightStatus, SpentPrivacy};
+use crds::flclient::{
+    BaseModelSummary, ClassRecords, DataSummary, LastTraining, LastVote, PreflightStatus, SpentPrivacy,
+};
 use protocol::{
     client::JobState,
-    job::{ClassCount, DataReport, StepResult},
+    job::{BaseReport, ClassCount, DataReport, StepResult},
 };
 
 use super::{
@@ -32,6 +34,12 @@ pub(super) fn preflight(observed: &Observed) -> Option<PreflightStatus> {
         classes: check.classes,
         device: check.device.clone(),
         data: check.data.as_ref().map(data_summary),
+        base_model: check.base_model.map(|base| BaseModelSummary {
+            manifest: base.manifest,
+            files: base.files,
+            bytes: base.bytes,
+            stamp: base.stamp,
+        }),
     })
 }
 
@@ -50,6 +58,16 @@ fn data_summary(report: &DataReport) -> DataSummary {
                 test: class.test,
             })
             .collect(),
+    }
+}
+
+/// The same back, for a check whose Job is gone.
+pub(super) fn base_report(summary: &BaseModelSummary) -> BaseReport {
+    BaseReport {
+        manifest: summary.manifest,
+        files: summary.files,
+        bytes: summary.bytes,
+        stamp: summary.stamp,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Whole reconciles against the world in memory.
 
 mod bad_input;
+mod base_model;
 mod crashes;
 mod flock_sdk;
 mod key_elsewhere;

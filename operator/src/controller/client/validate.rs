@@ -32,7 +32,7 @@ const DEFAULT_SCRATCH: &str = "2Gi";
 pub(crate) enum SpecError {
     #[error("the object has no {0}: it did not come from an API server")]
     Metadata(&'static str),
-    #[error("spec.data.volume names {0} volumes: set exactly one of pvc, csi and image")]
+    #[error("a volume of spec.data or spec.baseModels names {0} volumes: set exactly one of pvc, csi and image")]
     DataVolume(usize),
     #[error("{field}: {value:?} is not a quantity; write for instance 500m, 2 or 4Gi")]
     Quantity { field: String, value: String },
@@ -93,6 +93,8 @@ pub(crate) struct TrainerTemplate {
     pub(crate) device: Device,
     pub(crate) data: DataMount,
     pub(crate) format: DataFormat,
+    /// By name.
+    pub(crate) base_models: Vec<(String, DataMount)>,
     pub(crate) flock_sdk: Option<SdkTemplate>,
 }
 
@@ -184,6 +186,11 @@ fn trainer(spec: &FLClientSpec) -> Result<TrainerTemplate, SpecError> {
         device: trainer.device.unwrap_or_default(),
         data: data_mount(&spec.data.volume)?,
         format: spec.data.format.clone(),
+        base_models: spec
+            .base_models
+            .iter()
+            .map(|base| Ok((base.name.clone(), data_mount(&base.volume)?)))
+            .collect::<Result<_, SpecError>>()?,
         flock_sdk,
     })
 }
@@ -242,10 +249,15 @@ fn data_mount(data: &DataVolume) -> Result<DataMount, SpecError> {
     }
 }
 
-/// What a Job runs on, as one hash: keccak256 of the canonical JSON of data and trainer. Two equal specs have equal hashes
-/// whatever the order of keys in the manifest.
+/// What a Job runs on, as one hash: keccak256 of the canonical JSON of data, trainer and, if there are any, base models. Two
+/// equal specs have equal hashes whatever the order of keys in the manifest.
 fn environment(spec: &FLClientSpec) -> Result<B256, SpecError> {
-    let text = canonical::to_string(&(&spec.data, &spec.trainer)).map_err(|e| SpecError::Environment(e.to_string()))?;
+    let text = if spec.base_models.is_empty() {
+        canonical::to_string(&(&spec.data, &spec.trainer))
+    } else {
+        canonical::to_string(&(&spec.data, &spec.trainer, &spec.base_models))
+    };
+    let text = text.map_err(|e| SpecError::Environment(e.to_string()))?;
     Ok(alloy::primitives::keccak256(text))
 }
 

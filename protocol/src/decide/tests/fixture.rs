@@ -263,6 +263,7 @@ pub(super) fn check_result() -> CheckResult {
         classes: 10,
         device: "cpu".into(),
         data: None,
+        base_model: None,
     }
 }
 

@@ -120,6 +120,7 @@ mod tests {
             input_shape: vec![4],
             outputs: 2,
             tensors: Vec::new(),
+            base_model: None,
         };
         let creator = Address::repeat_byte(3);
         allow_module(&mut claims, &script, creator);

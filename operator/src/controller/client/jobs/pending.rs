@@ -62,7 +62,9 @@ fn unschedulable(pod: &Pod) -> Option<Problem> {
     if message.contains("persistentvolumeclaim") || message.contains("PersistentVolumeClaim") {
         return Some(Problem::new(
             reason::VOLUME,
-            format!("the data volume is not there: {message}; create the claim named in spec.data, or bind it"),
+            format!(
+                "a volume is not there: {message}; create the claim named in spec.data or spec.baseModels, or bind it"
+            ),
         ));
     }
     Some(Problem::new(

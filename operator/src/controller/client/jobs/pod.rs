@@ -9,7 +9,7 @@ use k8s_openapi::{
 };
 use protocol::{
     definition::Cpu,
-    job::{DATA_DIRECTORY, INPUT_DIRECTORY, SCRATCH_DIRECTORY, Step},
+    job::{BASE_DIRECTORY, DATA_DIRECTORY, INPUT_DIRECTORY, SCRATCH_DIRECTORY, Step},
 };
 
 use super::sdk;
@@ -51,6 +51,17 @@ pub(super) fn spec(trainer: &TrainerTemplate, cpu: Option<Cpu>, step: Step, secr
         },
         mount("scratch", SCRATCH_DIRECTORY, false),
     ];
+    for (name, base) in &trainer.base_models {
+        let volume = format!("base-{name}");
+        mounts.push(VolumeMount {
+            sub_path: base.sub_path.clone(),
+            ..mount(&volume, &format!("{BASE_DIRECTORY}/{name}"), true)
+        });
+        volumes.push(Volume {
+            name: volume,
+            ..base.volume.clone()
+        });
+    }
     let mut shm = Vec::new();
     if let Some(size) = &trainer.shm_size {
         volumes.push(empty_dir("shm", Some("Memory"), size));

@@ -2,10 +2,10 @@
 
 use protocol::{
     action::JobRequest,
-    architecture::Architecture,
+    architecture::{Architecture, BaseModel},
     definition::TaskDefinition,
-    job::{DATA_DIRECTORY, DOCUMENT_VERSION, JobInput, Step},
-    types::{Address, Round},
+    job::{BASE_DIRECTORY, DATA_DIRECTORY, DOCUMENT_VERSION, JobInput, Step},
+    types::{Address, B256, Round},
 };
 
 use super::{
@@ -16,7 +16,7 @@ use crate::{
     chain::ChainError,
     cluster::Key,
     controller::{
-        client::{observe::Observed, problem::Problem, validate::SdkTemplate},
+        client::{observe::Observed, problem::Problem, results, validate::SdkTemplate},
         context::Context,
         task::definition,
     },
@@ -62,6 +62,18 @@ pub(in crate::controller::client) async fn prepare(
     {
         claims::allow_module(&mut grants, script, snapshot.state.creator);
     }
+    let base = base_model(&definition);
+    if let Some(base) = base
+        && observed.client.trainer.base_models.is_empty()
+    {
+        return Err(PrepareError::Problem(Problem::new(
+            reason::VOLUME,
+            format!(
+                "this task's module has a base model (manifest {}): name a volume that holds it in spec.baseModels",
+                base.manifest
+            ),
+        )));
+    }
     // A container of FLock's SDK has nothing to show before it is done.
     let resumable = identity.step == Step::Train && matches!(definition, TaskDefinition::Trainer(_));
     let checkpoints = resumable.then_some(observed.client.trainer.checkpoints);
@@ -81,6 +93,11 @@ pub(in crate::controller::client) async fn prepare(
         device: observed.client.trainer.device,
         finish_by: request.finish_by,
         fetch_until: request.fetch_until,
+        base_directories: match base {
+            Some(_) => base_directories(observed),
+            None => Vec::new(),
+        },
+        base_verified: base.and_then(|base| verified(observed, base)),
         checkpoints,
     };
     Ok(build::build(JobPlan {
@@ -122,6 +139,34 @@ fn compute_together(definition: &TaskDefinition, ours: Option<&SdkTemplate>) -> 
         )),
         (TaskDefinition::FlockSdk(_), Some(_)) => Ok(()),
     }
+}
+
+/// Frozen weights that the task's module wants from a volume.
+fn base_model(definition: &TaskDefinition) -> Option<&BaseModel> {
+    match definition {
+        TaskDefinition::Trainer(definition) => match &definition.architecture {
+            Architecture::Torchscript(script) => script.base_model.as_ref(),
+            _ => None,
+        },
+        TaskDefinition::FlockSdk(_) => None,
+    }
+}
+
+fn base_directories(observed: &Observed) -> Vec<String> {
+    let names = observed.client.trainer.base_models.iter().map(|(name, _)| name);
+    names.map(|name| format!("{BASE_DIRECTORY}/{name}")).collect()
+}
+
+/// The stamp of the base model's files as this client's check verified them; what they are now is for the Job to see.
+fn verified(observed: &Observed, base: &BaseModel) -> Option<B256> {
+    let before = observed
+        .object
+        .status
+        .as_ref()
+        .and_then(|status| status.preflight.clone());
+    let preflight = results::preflight(observed).or(before)?;
+    let summary = preflight.base_model?;
+    (preflight.environment == observed.client.environment && summary.manifest == base.manifest).then_some(summary.stamp)
 }
 
 /// Who has the start model: those who voted for it in the round that accepted it.

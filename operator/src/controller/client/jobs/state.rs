@@ -220,7 +220,7 @@ fn exit_problem(job: &str, ended: &ContainerStateTerminated) -> (Problem, bool) 
     let (reason, what, retry) = match ExitCode::from_code(code) {
         Some(ExitCode::Data) => (
             reason::DATA_INVALID,
-            "mend the data volume; it is checked again by itself after a while",
+            "mend the volume; it is checked again by itself after a while",
             false,
         ),
         Some(ExitCode::Definition) => (
