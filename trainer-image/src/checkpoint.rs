@@ -13,15 +13,10 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use protocol::{
-    job::Checkpoints,
-    types::{Address, B256, DefinitionHash, ModelHash, Round},
-};
+use protocol::job::Checkpoints;
 use rand::{RngCore, SeedableRng, rngs::StdRng};
-use serde::{Deserialize, Serialize};
 
 use crate::{
-    device,
     failure::Failure,
     gateway::{GatewayError, retry},
     job::Job,
@@ -29,82 +24,18 @@ use crate::{
 };
 
 mod file;
+mod key;
 mod upload;
 
 pub(crate) use file::{Header, Opened, Part};
 use file::{Unusable, Written};
+use key::{Key, Machine};
 use upload::Uploader;
 
 /// Writing may take one part in so many of the time, and so may handing in.
 const SHARE: u32 = 10;
 /// For asking the gateway for one.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Whose training it is, of what and on what. Another key is another training.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct Key {
-    chain_id: u64,
-    task: Address,
-    participant: Address,
-    /// With it the seed and every setting.
-    definition: DefinitionHash,
-    round: Round,
-    start_model: ModelHash,
-    /// Over all records and which of them are trained on.
-    data: B256,
-}
-
-impl Key {
-    /// What is another's, by name.
-    fn difference(&self, other: &Self) -> Option<&'static str> {
-        [
-            (self.chain_id != other.chain_id || self.task != other.task, "task"),
-            (self.participant != other.participant, "participant"),
-            (self.definition != other.definition, "definition"),
-            (self.start_model != other.start_model, "start model"),
-            (self.round != other.round, "round"),
-            (self.data != other.data, "set of records: the data have changed"),
-        ]
-        .into_iter()
-        .find_map(|(differs, name)| differs.then_some(name))
-    }
-}
-
-/// What the last bits of a sum depend on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct Machine {
-    device: String,
-    threads: i32,
-    instructions: String,
-}
-
-impl Machine {
-    fn here(job: &Job) -> Self {
-        Self {
-            device: device::name(job.device),
-            threads: tch::get_num_threads(),
-            instructions: instructions().to_owned(),
-        }
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-fn instructions() -> &'static str {
-    if std::arch::is_x86_feature_detected!("avx512f") {
-        "avx512"
-    } else if std::arch::is_x86_feature_detected!("avx2") {
-        "avx2"
-    } else {
-        "sse2"
-    }
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn instructions() -> &'static str {
-    std::env::consts::ARCH
-}
 
 /// Writes and finds the checkpoints of one Job.
 pub(crate) struct Keeper<'a> {
@@ -150,16 +81,7 @@ impl<'a> Keeper<'a> {
     /// Reads all records, so it is made when it is needed.
     fn key(&self) -> Result<&Key, Failure> {
         if self.key.get().is_none() {
-            let identity = self.job.identity();
-            let _ = self.key.set(Key {
-                chain_id: identity.chain_id,
-                task: identity.task,
-                participant: identity.participant,
-                definition: identity.definition,
-                round: identity.round,
-                start_model: identity.start_model,
-                data: self.job.examples.fingerprint(&self.job.data.train)?,
-            });
+            let _ = self.key.set(Key::of(self.job)?);
         }
         self.key.get().ok_or_else(|| Failure::Io {
             path: self.path.clone(),

@@ -2,6 +2,7 @@
 //! data and hands in a model and one line of result.
 #![deny(unsafe_code)]
 
+mod background;
 pub mod base;
 pub mod by_hand;
 mod checkpoint;

@@ -2,75 +2,21 @@
 //! that cannot be told is dropped.
 
 use std::{
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
-    thread,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use protocol::job::{DOCUMENT_VERSION, JobProgress, Stage};
 
-use crate::gateway::Gateway;
+use crate::{background::Background, gateway::Gateway};
 
 /// At least between two words.
 const EVERY: Duration = Duration::from_secs(5);
 
 /// Dropping it ends the thread after what it is just telling.
+#[derive(Debug)]
 pub struct Reporter {
-    shared: Arc<Shared>,
-}
-
-impl std::fmt::Debug for Reporter {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Reporter").finish_non_exhaustive()
-    }
-}
-
-#[derive(Default)]
-struct Shared {
-    state: Mutex<State>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct State {
-    newest: Option<JobProgress>,
-    over: bool,
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The next word to tell; `None` when the Job is over.
-    fn next(&self) -> Option<JobProgress> {
-        let mut state = self.lock();
-        loop {
-            if state.over {
-                return None;
-            }
-            if let Some(word) = state.newest.take() {
-                return Some(word);
-            }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    /// Until `at`, or until the Job is over.
-    fn pause(&self, at: Instant) {
-        let mut state = self.lock();
-        while !state.over {
-            let left = at.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return;
-            }
-            state = self
-                .changed
-                .wait_timeout(state, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
-        }
-    }
+    words: Background<JobProgress>,
 }
 
 impl Reporter {
@@ -79,24 +25,18 @@ impl Reporter {
     }
 
     fn start_every(gateway: Arc<dyn Gateway>, every: Duration) -> Self {
-        let shared = Arc::new(Shared::default());
-        let theirs = shared.clone();
-        // Without a thread there is no progress; the Job does not need it.
-        let _ = thread::Builder::new().name("progress".into()).spawn(move || {
-            while let Some(word) = theirs.next() {
-                let began = Instant::now();
-                // A word that is lost is followed by another.
-                let _ = gateway.put_progress(&word);
-                theirs.pause(began + every);
-            }
+        let words = Background::start("progress", move |word| {
+            let began = Instant::now();
+            // A word that is lost is followed by another.
+            let _ = gateway.put_progress(&word);
+            began + every
         });
-        Self { shared }
+        Self { words }
     }
 
     /// The newest word replaces one that has not been told yet.
     pub fn say(&self, word: JobProgress) {
-        self.shared.lock().newest = Some(word);
-        self.shared.changed.notify_all();
+        self.words.offer(word);
     }
 
     /// A stage of which no more is known than that it has begun.
@@ -115,16 +55,12 @@ impl Reporter {
     }
 }
 
-impl Drop for Reporter {
-    fn drop(&mut self) {
-        self.shared.lock().over = true;
-        self.shared.changed.notify_all();
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::{path::Path, sync::mpsc};
+    use std::{
+        path::Path,
+        sync::{Mutex, mpsc},
+    };
 
     use protocol::types::ModelHash;
 

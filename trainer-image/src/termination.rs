@@ -71,19 +71,10 @@ impl Termination {
 
     /// Until nobody wants a moment any more, or `most` has passed.
     fn wait(&self, most: Duration) {
-        let until = Instant::now() + most;
-        let mut state = self.lock();
-        while state.answering > 0 {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return;
-            }
-            state = self
-                .changed
-                .wait_timeout(state, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
-        }
+        let waited = self
+            .changed
+            .wait_timeout_while(self.lock(), most, |state| state.answering > 0);
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
     }
 
     /// From now on SIGTERM is answered by whoever asks [`Termination::asked`] often enough.
