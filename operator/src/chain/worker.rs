@@ -18,10 +18,12 @@ use super::{
     probe,
     queue::{Answer, Job},
     rpc::Rpc,
-    send_state::{GiveUp, Observation, SendState, Step, Waiting},
+    send_state::{Observation, SendState, Step, Waiting},
     sender::{Route, Shared},
     wire::Header,
 };
+
+mod words;
 
 /// Nonces whose offers are remembered: reorgs deeper than this many transactions of one key are not met.
 const REMEMBERED: usize = 64;
@@ -83,30 +85,6 @@ impl Worker {
                     self.shared.queue().finish(job, &answer);
                 }
             }
-        }
-    }
-
-    fn count(&self, job: &Job, answer: &Answer) {
-        let outcome = match answer {
-            Ok(mined) if mined.success => "mined",
-            Ok(_) => "mined-reverted",
-            Err(error) => error.category(),
-        };
-        self.record(job.action, outcome);
-        let address = self.shared.key.address();
-        match answer {
-            Ok(mined) => {
-                tracing::info!(action = job.action, %address, transaction = %mined.transaction, block = mined.block,
-                    success = mined.success, "transaction mined");
-            }
-            Err(error) => tracing::info!(action = job.action, %address, %error, "transaction not sent"),
-        }
-    }
-
-    fn record(&self, action: &str, outcome: &str) {
-        let route = self.shared.route();
-        if let Some(metrics) = route.reader.rpc().metrics() {
-            metrics.transaction(route.reader.rpc().chain(), action, outcome);
         }
     }
 
@@ -340,14 +318,6 @@ impl Worker {
             .await
     }
 
-    fn short(&self, balance: U256, needed: U256) -> ChainError {
-        ChainError::LowFunds {
-            address: self.shared.key.address().to_string(),
-            balance: balance.to_string(),
-            needed: needed.to_string(),
-        }
-    }
-
     async fn receipt_of(&self, route: &Route, hash: B256) -> Result<Option<Mined>, ChainError> {
         let Some(receipt) = probe::receipt(&route.reader, hash).await? else {
             return Ok(None);
@@ -368,34 +338,6 @@ impl Worker {
             gas_used: u64::try_from(receipt.gas_used).unwrap_or(u64::MAX),
             fee: Amount(fee),
         }))
-    }
-
-    fn say(&self, job: &Job, waiting: Waiting) {
-        let address = self.shared.key.address();
-        match waiting {
-            Waiting::Foreign { nonce } => {
-                tracing::warn!(action = job.action, %address, nonce,
-                    "a transaction of this key that this process did not send is pending; waiting for it");
-            }
-            Waiting::FeeCap { needed, cap } => {
-                tracing::warn!(action = job.action, %address, needed, cap, "fees are above the cap; waiting");
-            }
-            Waiting::Fenced => tracing::info!(action = job.action, %address, "not broadcasting without the lease"),
-            Waiting::Mining | Waiting::Settling => {}
-        }
-    }
-
-    fn reason(&self, why: GiveUp) -> ChainError {
-        match why {
-            GiveUp::Foreign { nonce } => ChainError::ForeignPending {
-                address: self.shared.key.address().to_string(),
-                nonce,
-            },
-            GiveUp::FeeCap { needed, cap } => ChainError::FeeCap { needed, cap },
-            GiveUp::Fenced => ChainError::Fenced("this process does not hold the lease".to_owned()),
-            GiveUp::NotMined(Some(hash)) => ChainError::NotMined(hash.to_string()),
-            GiveUp::NotMined(None) => ChainError::NotMined("nothing was sent before the deadline".to_owned()),
-        }
     }
 
     /// Returns at the next block, or after one pause where the chain's next block is not what is waited for. Asks by the
