@@ -63,18 +63,26 @@ simulation() {
 
 charts() { charts/test.sh; }
 
+# scenarios FLAGS...: those that E2E_ARGS selects. A filter that matches none is an error, not a pass.
+scenarios() {
+  local run=(cargo test --locked --workspace --test scenarios --) listed
+  # shellcheck disable=SC2086 # words of their own
+  listed=$("${run[@]}" "$@" ${E2E_ARGS:-} --list)
+  grep -q ': test$' <<<"$listed" || die "no scenario is called like that: ${E2E_ARGS:-}"
+  # shellcheck disable=SC2086
+  "${run[@]}" "$@" ${E2E_ARGS:-}
+}
+
 e2e() {
   hack/images.sh --load
   eval "$(e2e/cluster/env)"
-  # shellcheck disable=SC2086 # words of their own
-  cargo test --locked --workspace --test scenarios -- --test-threads="${E2E_THREADS:-3}" ${E2E_ARGS:-}
+  scenarios --test-threads="${E2E_THREADS:-3}"
 }
 
 chaos() {
   hack/images.sh --load
   eval "$(e2e/cluster/env)"
-  # shellcheck disable=SC2086 # words of their own
-  cargo test --locked --workspace --test scenarios -- --ignored --nocapture --test-threads=1 ${E2E_ARGS:-}
+  scenarios --ignored --nocapture --test-threads=1
 }
 
 finish() {
