@@ -14,7 +14,7 @@ use e2e::{
 };
 use k8s_openapi::api::{
     batch::v1::Job,
-    core::v1::{ContainerStateTerminated, Pod, PodSpec},
+    core::v1::{ContainerStateTerminated, ContainerStatus, Pod, PodSpec},
 };
 use kube::{Api, ResourceExt, api::ListParams};
 use protocol::{
@@ -193,7 +193,8 @@ fn trained(end: &ContainerStateTerminated) -> TrainResult {
 /// The training once more, from its beginning to its end.
 async fn undisturbed(job: &BareJob, lab: &Lab, team: &Team) -> TrainResult {
     let spec = job.lay_out(&lab.devnet.depot, NAME, "undisturbed", None).unwrap();
-    let pod = succeeded(team, "undisturbed", &spec).await;
+    create(team, "undisturbed", &spec);
+    let pod = succeeded(team, "undisturbed").await;
     trained(&ended(&pod).unwrap())
 }
 
@@ -217,27 +218,48 @@ async fn restarted(job: &BareJob, lab: &Lab, team: &Team) -> TrainResult {
         "volumeMounts": [{"name": "scratch", "mountPath": "/scratch", "readOnly": true}],
     });
     spec.init_containers = Some(vec![serde_json::from_value(hand).unwrap()]);
-    let pod = succeeded(team, "restarted", &spec).await;
-    let trainer = &pod.status.as_ref().unwrap().container_statuses.as_ref().unwrap()[0];
-    let before = trainer.last_state.as_ref().unwrap().terminated.as_ref().unwrap();
-    assert_eq!((trainer.restart_count, before.exit_code), (1, STOPPED), "{trainer:?}");
+    create(team, "restarted", &spec);
+    // While it runs: of a pod that has succeeded the kubelet removes what came before.
+    let before = container(team, "restarted", "to start again", |trainer| {
+        trainer.last_state.as_ref()?.terminated.clone()
+    })
+    .await;
+    assert_eq!(before.exit_code, STOPPED, "{before:?}");
     let left = before.message.as_deref().unwrap_or_default();
     assert!(
         left.ends_with("the scratch volume has what this training goes on from"),
         "{left}"
     );
+    let pod = succeeded(team, "restarted").await;
+    let trainer = &pod.status.as_ref().unwrap().container_statuses.as_ref().unwrap()[0];
+    assert_eq!(trainer.restart_count, 1, "{trainer:?}");
     trained(&ended(&pod).unwrap())
 }
 
-async fn succeeded(team: &Team, name: &str, spec: &PodSpec) -> Pod {
-    let metadata = json!({"namespace": NAME, "name": name});
+fn create(team: &Team, name: &str, spec: &PodSpec) {
+    let metadata = json!({"namespace": team.namespace, "name": name});
     cluster::apply(&json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})).unwrap();
+}
+
+async fn succeeded(team: &Team, name: &str) -> Pod {
+    container(team, name, "to succeed", |trainer| {
+        let end = trainer.state.as_ref()?.terminated.as_ref()?;
+        (end.exit_code == 0).then_some(())
+    })
+    .await;
+    team.api().get(name).await.unwrap()
+}
+
+/// Waits until the first container of a pod shows something.
+async fn container<T>(team: &Team, name: &str, what: &str, shown: impl Fn(&ContainerStatus) -> Option<T>) -> T {
     let pods: Api<Pod> = team.api();
-    until(&format!("pod {name} to succeed"), PATIENCE, || async {
-        let pod = pods.get(name).await?;
-        let phase = pod.status.as_ref().and_then(|status| status.phase.clone());
-        let seen = pod.status.as_ref().and_then(|status| status.container_statuses.clone());
-        Ok(Look::when(phase.as_deref() == Some("Succeeded"), pod, (phase, seen)))
+    until(&format!("pod {name} {what}"), PATIENCE, || async {
+        let statuses = pods.get(name).await?.status.unwrap_or_default().container_statuses;
+        let first = statuses.and_then(|all| all.into_iter().next());
+        Ok(match first.as_ref().and_then(&shown) {
+            Some(found) => Look::Done(found),
+            None => Look::Not(format!("{first:?}")),
+        })
     })
     .await
     .unwrap()

@@ -81,7 +81,6 @@ pub(super) const fn committed(round: u32) -> Moment {
 /// A task being played by an operator of its own.
 pub(super) struct Play {
     pub(super) lab: &'static Lab,
-    pub(super) kube: kube::Client,
     pub(super) team: Team,
     pub(super) contract: Address,
     /// Namespace of the operator.
@@ -117,7 +116,6 @@ impl Play {
         let contract = team.contract().await.unwrap();
         Self {
             lab,
-            kube,
             team,
             contract,
             operator,
