@@ -1,4 +1,4 @@
-//! Secrets as they may turn up where they must not.
+//! Secrets as they may turn up where they must not. The scenarios on a cluster read this file too.
 
 use base64::{Engine, prelude::BASE64_STANDARD, prelude::BASE64_URL_SAFE_NO_PAD};
 
@@ -6,8 +6,15 @@ use base64::{Engine, prelude::BASE64_STANDARD, prelude::BASE64_URL_SAFE_NO_PAD};
 #[derive(Default)]
 pub(crate) struct Needles(Vec<(String, Vec<String>)>);
 
+impl std::fmt::Debug for Needles {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.names()).finish()
+    }
+}
+
 impl Needles {
-    /// Bytes: as hex of either case, as base64 of either alphabet, and as `{:?}` shows a list of numbers.
+    /// Bytes: as hex of either case, as base64 of either alphabet, and as `{:?}` shows a list of numbers. Too few of them
+    /// could not be told from chance.
     pub(crate) fn bytes(&mut self, what: &str, bytes: &[u8]) {
         assert!(bytes.len() >= 8, "{what} is too short to be looked for");
         let debug = format!("{bytes:?}");
@@ -33,12 +40,19 @@ impl Needles {
 
     /// A key written in hex: the text and the key.
     pub(crate) fn hex(&mut self, what: &str, digits: &str) {
+        let key = hex::decode(digits);
+        assert!(key.is_ok(), "{what} is not hex");
         self.text(what, digits);
-        self.bytes(what, &hex::decode(digits).expect("hex"));
+        self.bytes(what, &key.unwrap_or_default());
     }
 
     pub(crate) fn len(&self) -> usize {
         self.0.len()
+    }
+
+    /// Of all that is looked for.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(what, _)| what.as_str())
     }
 
     /// What is in `text`, by name.
@@ -74,4 +88,6 @@ fn a_secret_is_found_in_whatever_form() {
     let quoted = serde_json::to_string("open \"sesame\"").unwrap();
     assert_eq!(needles.found_in(&quoted), ["passphrase"]);
     assert_eq!(needles.found_in("a1b2c3d4 open sesame"), Vec::<&str>::new());
+    // And shows itself to nobody.
+    assert!(!format!("{needles:?}").contains("sesame"));
 }
