@@ -8,6 +8,7 @@ mod client;
 mod error;
 mod files;
 mod metrics;
+mod models;
 mod object;
 mod progress;
 mod put;

@@ -4,14 +4,13 @@ use std::{sync::Arc, time::Instant};
 
 use axum::{
     Json, Router,
-    body::{Body, BodyDataStream},
+    body::BodyDataStream,
     extract::{MatchedPath, Path, Query, Request, State},
-    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header, request::Parts},
+    http::{HeaderMap, Method, StatusCode, Uri, header, request::Parts},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{delete, get, post, put},
 };
-use futures::StreamExt;
 use protocol::{
     job::MAX_RESULT_BYTES,
     types::{Address, ModelHash},
@@ -21,14 +20,14 @@ use serde::{Deserialize, de::DeserializeOwned};
 use super::{
     checkpoint,
     error::{GatewayError, Refusal},
+    models,
     object::{JobKey, ObjectId, Owner},
     progress,
     staging::Written,
     state::Gateway,
-    store::Opened,
     token::{Claims, JobClaims, TokenError},
-    upload::{declared_length, drain, receive, receive_small},
-    verify::{hash_of, verified},
+    upload::{declared_length, drain, receive_small},
+    verify::hash_of,
 };
 
 /// Largest definition document, in bytes.
@@ -40,7 +39,7 @@ pub(super) type Answer = Result<Response, GatewayError>;
 /// All routes of one gateway.
 pub fn router(gateway: Arc<Gateway>) -> Router {
     Router::new()
-        .route("/v1/models/{hash}", get(get_model).put(put_model))
+        .route("/v1/models/{hash}", get(models::get).put(models::put))
         .route("/v1/job", get(get_job))
         .route("/v1/results", put(put_result))
         .route("/v1/results/{namespace}/{job}", get(get_result))
@@ -103,7 +102,7 @@ async fn observe(State(gateway): Shared, request: Request, next: Next) -> Respon
     response
 }
 
-async fn authorize(gateway: &Gateway, headers: &HeaderMap) -> Result<Claims, GatewayError> {
+pub(super) async fn authorize(gateway: &Gateway, headers: &HeaderMap) -> Result<Claims, GatewayError> {
     let header = headers.get(header::AUTHORIZATION).ok_or(TokenError::Missing)?;
     let value = header.to_str().map_err(|_| TokenError::Invalid("it is not text"))?;
     let token = match value.split_once(' ') {
@@ -143,7 +142,7 @@ pub(super) fn parse_hash(text: &str) -> Result<ModelHash, GatewayError> {
         .map_err(|error: protocol::types::ParseError| GatewayError::BadRequest(error.to_string()))
 }
 
-fn parse_query<T: DeserializeOwned>(uri: &Uri) -> Result<T, GatewayError> {
+pub(super) fn parse_query<T: DeserializeOwned>(uri: &Uri) -> Result<T, GatewayError> {
     Query::try_from_uri(uri)
         .map(|Query(value)| value)
         .map_err(|error| GatewayError::BadRequest(format!("the query is not as documented: {}", error.body_text())))
@@ -173,95 +172,8 @@ impl From<OwnerQuery> for Owner {
 }
 
 #[derive(Deserialize)]
-struct HolderQuery {
-    chain: u64,
-    task: Address,
-    holder: Address,
-}
-
-#[derive(Deserialize)]
 struct HashQuery {
     hash: ModelHash,
-}
-
-async fn get_model(State(gateway): Shared, Path(hash): Path<String>, uri: Uri, headers: HeaderMap) -> Answer {
-    let claims = authorize(&gateway, &headers).await?;
-    let hash = parse_hash(&hash)?;
-    let limit = gateway.config.max_model_bytes;
-    let (own, holders, limit) = match claims {
-        Claims::Admin(_) => {
-            let HolderQuery { chain, task, holder } = parse_query(&uri)?;
-            let owner = Owner {
-                chain,
-                task,
-                participant: holder,
-            };
-            (owner, vec![owner], limit)
-        }
-        Claims::Job(claims) => {
-            let own = Owner {
-                chain: claims.chain,
-                task: claims.task,
-                participant: claims.participant,
-            };
-            let holders: Vec<Owner> = match claims.reads.iter().find(|grant| grant.hash == hash) {
-                Some(grant) => grant
-                    .holders
-                    .iter()
-                    .map(|holder| Owner {
-                        participant: *holder,
-                        ..own
-                    })
-                    .collect(),
-                // A Job started again after its pod was lost goes on with what it wrote itself.
-                None if gateway.wrote(&claims.job.parse()?, hash).await? => vec![own],
-                None => return Err(GatewayError::Forbidden("this hash is not among those the Job may read")),
-            };
-            (own, holders, limit.min(claims.max_bytes))
-        }
-    };
-    // Each turn either answers or remembers one copy as bad.
-    for _ in 0..=holders.len() {
-        let opened = gateway.find(own, &holders, hash, limit).await?;
-        if let Some(answer) = serve(&gateway, opened, hash).await? {
-            return Ok(answer);
-        }
-    }
-    Err(GatewayError::NotFound("no holder serves this model unbroken"))
-}
-
-/// Declares the length and cuts the connection before it is reached if the bytes are wrong; `None` if that is known
-/// before the answer began.
-async fn serve(gateway: &Arc<Gateway>, opened: Opened, hash: ModelHash) -> Result<Option<Response>, GatewayError> {
-    let Opened { length, bytes, copy } = opened;
-    let counting = Arc::clone(gateway);
-    let mut stream = verified(bytes, hash)
-        .map(move |block| {
-            match &block {
-                Ok(block) => counting.metrics.sent(block.len() as u64),
-                Err(error) => {
-                    counting.metrics.corrupt.inc();
-                    tracing::error!(%copy, %error, "a model's bytes at rest cannot be served; the read is cut");
-                    counting.store.remember_bad(copy.clone());
-                }
-            }
-            block
-        })
-        .boxed();
-    let first = match stream.next().await {
-        Some(Err(_)) => return Ok(None),
-        Some(Ok(block)) => Some(Ok(block)),
-        None => None,
-    };
-    let mut response = Body::from_stream(futures::stream::iter(first).chain(stream)).into_response();
-    response
-        .headers_mut()
-        .insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/octet-stream"),
-    );
-    Ok(Some(response))
 }
 
 /// Runs a handler that reads a body; a refusal is sent only after some of the rest was read.
@@ -278,38 +190,7 @@ where
     answer
 }
 
-async fn put_model(State(gateway): Shared, Path(hash): Path<String>, request: Request) -> Answer {
-    with_body(request, async |parts, body| {
-        let (claims, job, owner) = authorize_job(&gateway, &parts.headers).await?;
-        if !claims.write_model {
-            return Err(GatewayError::Forbidden("this Job writes no model"));
-        }
-        let id = owner.object(parse_hash(&hash)?);
-        let length = declared_length(&parts.headers, claims.max_bytes.min(gateway.config.max_model_bytes))?;
-        // Known to be refused before a byte is kept; `keep_model` decides.
-        if let Some(existing) = gateway
-            .staging
-            .model_of(&job)
-            .await?
-            .filter(|existing| *existing != id.hash)
-        {
-            return Err(GatewayError::OtherModel { existing });
-        }
-        let file = receive(&gateway, body, length, id.hash).await?;
-        let written = gateway.staging.keep_model(&job, id, file).await?;
-        if claims.publish {
-            gateway.publish(id).await?;
-        }
-        tracing::info!(%job, object = %id, length, published = claims.publish, ?written, "model kept");
-        Ok(created(
-            written,
-            serde_json::json!({ "model": id.hash, "published": claims.publish }),
-        ))
-    })
-    .await
-}
-
-fn created(written: Written, body: serde_json::Value) -> Response {
+pub(super) fn created(written: Written, body: serde_json::Value) -> Response {
     let status = match written {
         Written::First => StatusCode::CREATED,
         Written::Same => StatusCode::OK,
