@@ -6,7 +6,7 @@ use e2e::{cluster, data, devnet::Devnet, env, site::Site, sweep};
 use kube::Client;
 
 /// Namespaces that the shared operator serves, one or two a scenario.
-const TENANTS: [&str; 14] = [
+const TENANTS: &[&str] = [
     "whole",
     "poisoned",
     "bad-input",
@@ -73,6 +73,6 @@ async fn set_up() -> anyhow::Result<Lab> {
     for set in [TINY, HALF_POISONED, ONE_POISONED, TABLE] {
         devnet.depot.upload(&env::data_dir().join(set), set)?;
     }
-    let site = Site::install(&client, &devnet, OPERATOR, &TENANTS, true).await?;
+    let site = Site::install(&client, &devnet, OPERATOR, TENANTS, true).await?;
     Ok(Lab { devnet, site })
 }
