@@ -34,7 +34,7 @@ starting with 'error:'.";
 const EXIT_CODES: &str = "Exit codes:
    0  done
    1  worth another try (network, gateway not reachable)
-  64  data or base model cannot be read, or are not what the definition says
+  64  the data or the base model cannot be read or do not fit the definition
   65  the definition cannot be run
   66  out of memory
   67  the input document is not what this trainer understands
