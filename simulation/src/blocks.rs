@@ -326,14 +326,10 @@ fn outage(world: &World, state: &mut State, now: u64) {
 
 /// A process that knows what it did does not pay for the same call twice.
 fn sent_twice(world: &World, state: &mut State, mined: &Mined, now: u64) {
-    let confusing = [
-        Fault::Reorg,
-        Fault::RpcNonceHigh,
-        Fault::RpcNonceOnStake,
-        Fault::RpcNonceLow,
-        Fault::RpcStale,
-    ];
-    if confusing.iter().any(|f| world.plan.rates.of(*f) > 0) || mined.tx.call.is_poke() {
+    // What a reorg drops comes back above the nonces sent since, and costs what a call costs that the contract refuses.
+    let nonces = [Fault::RpcNonceHigh, Fault::RpcNonceOnStake, Fault::RpcNonceLow];
+    let rates = &world.plan.rates;
+    if rates.any(&Fault::OTHER_CHAIN) || rates.any(&nonces) || mined.tx.call.is_poke() {
         return;
     }
     let twin = state.chain.canonical.iter().flat_map(|b| &b.mined).any(|other| {

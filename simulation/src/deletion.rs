@@ -194,8 +194,7 @@ pub(crate) fn task_gone(world: &World, state: &mut State, key: &Key) {
 
 /// A client that is deleted finishes its duty first.
 fn owes_nothing(world: &World, state: &mut State, us: Address, name: &str) {
-    let unsure = [Fault::Reorg, Fault::ReorgOnUs, Fault::ReorgOnDraw, Fault::RpcStale];
-    if unsure.iter().any(|fault| world.plan.rates.of(*fault) > 0) {
+    if world.plan.rates.any(&Fault::OTHER_CHAIN) {
         return;
     }
     let tip = state.chain.tip().clone();

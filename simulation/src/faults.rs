@@ -76,6 +76,9 @@ named! {
 }
 
 impl Fault {
+    /// After these the process that acted may have seen another chain than the one that is looked at later.
+    pub(crate) const OTHER_CHAIN: [Self; 4] = [Self::Reorg, Self::ReorgOnUs, Self::ReorgOnDraw, Self::RpcStale];
+
     /// The highest rate, of 1000: per call, per event, per Job, or per block, as is natural.
     fn most(self) -> u32 {
         match self {
@@ -242,6 +245,11 @@ impl Rates {
 
     pub(crate) fn of(&self, fault: Fault) -> u32 {
         self.0[fault as usize]
+    }
+
+    /// Whether one of them may strike.
+    pub(crate) fn any(&self, faults: &[Fault]) -> bool {
+        faults.iter().any(|fault| self.of(*fault) > 0)
     }
 
     pub(crate) fn active(&self) -> Vec<Fault> {

@@ -44,8 +44,7 @@ impl Foreign {
 /// No further round is joined once somebody else has voted with the key, unless a person said that this was theirs.
 pub(crate) fn joins(world: &World, state: &mut State, who: Address, now: Millis) {
     // What a reorg or a node that is behind shows is looked at as it was.
-    let unsure = [Fault::Reorg, Fault::ReorgOnUs, Fault::ReorgOnDraw, Fault::RpcStale];
-    if unsure.iter().any(|fault| world.plan.rates.of(*fault) > 0) {
+    if world.plan.rates.any(&Fault::OTHER_CHAIN) {
         return;
     }
     let tip = state.chain.tip().clone();
