@@ -35,8 +35,9 @@ generate() { "$ROOT/hack/generate.sh" --check; }
 
 lint() {
   cargo fmt --all --check
-  # The scenarios are no target of --all-targets: they need a cluster.
-  cargo clippy --locked --workspace --all-targets --test scenarios -- -D warnings
+  cargo clippy --locked --workspace --all-targets -- -D warnings
+  # No target of --all-targets, since they need a cluster.
+  cargo clippy --locked --workspace --test scenarios -- -D warnings
   local scripts go
   mapfile -t scripts < <(git ls-files hack e2e/cluster .ci | while read -r f; do head -c 20 "$f" | grep -qE '^#!/bin/(ba)?sh|^# shellcheck' && echo "$f"; done)
   shellcheck -S warning -x -e SC1091 "${scripts[@]}"

@@ -6,7 +6,7 @@ use e2e::{cluster, data, devnet::Devnet, env, site::Site, sweep};
 use kube::Client;
 
 /// Namespaces that the shared operator serves, one or two a scenario.
-const TENANTS: &[&str] = [
+const TENANTS: &[&str] = &[
     "whole",
     "poisoned",
     "bad-input",
