@@ -3,9 +3,11 @@
 
 RATE is what our mean reached with so many threads, median in GB/s. What runs on one thread is compared with all of them, torch with its own number.
 
-Everything is in memory before the clock starts, in the form each of them aggregates: NumPy arrays, Flower's records, torch
-tensors. Rates are bytes of inputs plus output, in the files' element type. NumPy has no bfloat16, so only torch can do
-those. `numpy sum` is NumPy's own reading speed over the same arrays. What is needed is in peers-requirements.txt.
+`memory`: everything is in memory before the clock starts, in the form each of them aggregates: NumPy arrays, Flower's
+records, torch tensors. `files`: the clock starts before the files are read, as it does for ours; each with one call of
+NumPy's for a tensor, out of the page cache, and NVFlare's helper takes one after the other, so only one is held. Rates are
+bytes of inputs plus output, in the files' element type. NumPy has no bfloat16, so only torch can do those. `numpy sum` is
+NumPy's own reading speed over the same arrays. What is needed is in peers-requirements.txt.
 """
 import gc
 import json
@@ -69,6 +71,7 @@ def measure(name, threads, repeats, size, work, ours):
 
 
 def helper(models):
+    """Of any iterable of models."""
     sums = WeightedAggregationHelper()
     for i, model in enumerate(models):
         sums.add(model, 1.0, f"site-{i}", 0)
@@ -79,29 +82,38 @@ def main():
     folder, repeats = pathlib.Path(sys.argv[1]), int(sys.argv[2])
     ours = {int(n): float(rate) for n, rate in (argument.split("=") for argument in sys.argv[3:])}
     files = sorted(folder.glob("input-*"))
-    dtype = None
-    models = []
-    for file in files:
-        dtype, arrays = load(file)
-        models.append(arrays)
-    inputs = sum(array.nbytes for model in models for array in model.values())
-    size = inputs + inputs // len(models)
+    dtype = load(files[0])[0]
+    inputs = sum(array.nbytes for array in load(files[0])[1].values()) * len(files)
+    size = inputs + inputs // len(files)
+    read = lambda file: load(file)[1]
+    models = [read(file) for file in files]
     if dtype != "BF16":
         view = [[array.view(np.uint32) for array in model.values()] for model in models]
         measure("numpy sum (reads only)", 1, repeats, inputs, lambda: [array.sum() for model in view for array in model], {})
-        lists = [(list(model.values()), 1) for model in models]
-        measure("Flower aggregate", 1, repeats, size, lambda: aggregate(lists), ours)
-        measure("NVFlare helper, numpy", 1, repeats, size, lambda: helper(models), ours)
-        records = [
+        lists = lambda models: [(list(model.values()), 1) for model in models]
+        records = lambda models: [
             RecordDict({"arrays": ArrayRecord({k: Array(v) for k, v in model.items()}), "metrics": MetricRecord({"num-examples": 1})})
             for model in models
         ]
-        measure("Flower aggregate_arrayrecords", 1, repeats, size, lambda: aggregate_arrayrecords(records, "num-examples"), ours)
-        del records
-    tensors = [{k: torch.from_numpy(v) if dtype != "BF16" else torch.from_numpy(v.view(np.int16)).view(torch.bfloat16) for k, v in m.items()} for m in models]
+        in_memory = lists(models)
+        measure("Flower aggregate, memory", 1, repeats, size, lambda: aggregate(in_memory), ours)
+        measure("Flower aggregate, files", 1, repeats, size, lambda: aggregate(lists(map(read, files))), ours)
+        in_memory = records(models)
+        measure("Flower records, memory", 1, repeats, size, lambda: aggregate_arrayrecords(in_memory, "num-examples"), ours)
+        measure("Flower records, files", 1, repeats, size, lambda: aggregate_arrayrecords(records(map(read, files)), "num-examples"), ours)
+        del in_memory
+        measure("NVFlare numpy, memory", 1, repeats, size, lambda: helper(models), ours)
+        measure("NVFlare numpy, files", 1, repeats, size, lambda: helper(map(read, files)), ours)
+    if dtype == "BF16":
+        tensor = lambda array: torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
+    else:
+        tensor = torch.from_numpy
+    tensors = lambda model: {name: tensor(array) for name, array in model.items()}
+    in_memory = [tensors(model) for model in models]
     for count, rate in ours.items():
         torch.set_num_threads(count)
-        measure("NVFlare helper, torch", count, repeats, size, lambda: helper(tensors), {count: rate})
+        measure("NVFlare torch, memory", count, repeats, size, lambda: helper(in_memory), {count: rate})
+        measure("NVFlare torch, files", count, repeats, size, lambda: helper(tensors(read(file)) for file in files), {count: rate})
 
 
 main()
