@@ -111,7 +111,10 @@ impl Job<'_> {
         let columns = &*blocks.columns::<E>();
         let (out, rate) = (Out(out), self.rate);
         match self.formula {
-            Formula::Mean(rule) => run::<E, _>(options, columns, out, rate, rule.strips()),
+            Formula::Mean(rule) => match rule.plain() {
+                Some(strips) => run::<E, _>(options, columns, out, rate, strips),
+                None => run::<E, _>(options, columns, out, rate, rule.weighted()),
+            },
             Formula::Clipped(rule) => run::<E, _>(options, columns, out, rate, rule.strips()),
             Formula::Median(rule) => run::<E, _>(options, columns, out, rate, rule.strips::<E>()),
             Formula::TrimmedMean(rule) => run::<E, _>(options, columns, out, rate, rule.strips::<E>()),

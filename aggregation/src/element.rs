@@ -12,7 +12,7 @@ pub(crate) trait Element: Copy + Send + Sync + 'static {
     /// An integer that orders finite values as their numbers are ordered, -0 before +0.
     type Key: Copy + Default + Ord + Send + Sync + 'static;
     const SIZE: usize;
-    /// Whether `load` computes. Then whole strips make the better vector code.
+    /// Whether `load` costs more than the rest of a mean. Then whole strips make the better vector code.
     const CONVERTED: bool = false;
 
     fn raw(bytes: &[u8]) -> &[Self::Raw];
@@ -93,7 +93,6 @@ impl Element for Bf16 {
     type Raw = [u8; 2];
     type Key = i16;
     const SIZE: usize = 2;
-    const CONVERTED: bool = true;
 
     #[inline(always)]
     fn raw(bytes: &[u8]) -> &[[u8; 2]] {

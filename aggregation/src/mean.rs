@@ -33,18 +33,26 @@ impl Mean {
         }
     }
 
-    pub(crate) fn strips(&self) -> Strips<'_> {
-        Strips(self)
+    /// If all weights are 1.
+    pub(crate) fn plain(&self) -> Option<Strips<'_, impl Fn(f64, f64) -> f64>> {
+        // A product with 1 is the value itself.
+        self.plain.then_some(Strips(self, |value, _| value))
+    }
+
+    pub(crate) fn weighted(&self) -> Strips<'_, impl Fn(f64, f64) -> f64> {
+        Strips(self, |value, weight| weight * value)
     }
 }
 
 /// Sums of so many elements stay in vector registers, 4 of AVX-512 or 8 of AVX2, while one input after the other is
-/// added. More go back to memory with every input, which takes twice as long for elements that are loaded as they are.
+/// added. More go back to memory with every input, which takes twice as long for elements that cost little to load.
 const HELD: usize = 32;
 
-pub(crate) struct Strips<'a>(&'a Mean);
+/// With what an input adds to the sum, of its value and its weight. Compiled once for each: a choice among the loops over
+/// inputs keeps the compiler from using vector registers.
+pub(crate) struct Strips<'a, A>(&'a Mean, A);
 
-impl Strips<'_> {
+impl<A: Fn(f64, f64) -> f64> Strips<'_, A> {
     #[inline(always)]
     fn add<E: Element, const AT_ONCE: usize>(
         &self,
@@ -55,21 +63,9 @@ impl Strips<'_> {
         for (part, sums) in sums.as_chunks_mut::<AT_ONCE>().0.iter_mut().enumerate() {
             // What x + -0 is for every x, also -0.
             let mut held = [-0.0; AT_ONCE];
-            let parts = columns
-                .iter()
-                .map(|column| &column[strip].as_chunks::<AT_ONCE>().0[part]);
-            if self.0.plain {
-                // A product with 1 is the value itself.
-                for elements in parts.take(self.0.weights.len()) {
-                    for (sum, raw) in held.iter_mut().zip(elements) {
-                        *sum += f64::from(E::load(*raw));
-                    }
-                }
-            } else {
-                for (elements, weight) in parts.zip(&self.0.weights) {
-                    for (sum, raw) in held.iter_mut().zip(elements) {
-                        *sum += weight * f64::from(E::load(*raw));
-                    }
+            for (column, weight) in columns.iter().zip(&self.0.weights) {
+                for (sum, raw) in held.iter_mut().zip(&column[strip].as_chunks::<AT_ONCE>().0[part]) {
+                    *sum += self.1(f64::from(E::load(*raw)), *weight);
                 }
             }
             *sums = held;
@@ -77,7 +73,7 @@ impl Strips<'_> {
     }
 }
 
-impl<E: Element> Combination<E> for Strips<'_> {
+impl<E: Element, A: Fn(f64, f64) -> f64> Combination<E> for Strips<'_, A> {
     #[inline(always)]
     fn strip(&mut self, columns: &[&[[E::Raw; STRIP]]], strip: usize) -> [f64; STRIP] {
         let mut sums = [0.0; STRIP];
