@@ -11,7 +11,8 @@
 
 use crate::{
     combine::Combination,
-    element::{Element, STRIP},
+    element::{Element, STRIP, load},
+    simd::Registers,
 };
 
 #[derive(Debug)]
@@ -51,27 +52,25 @@ pub(crate) struct Strips<'a>(&'a Clipped);
 
 impl<E: Element> Combination<E> for Strips<'_> {
     #[inline(always)]
-    fn strip(&mut self, columns: &[&[[E::Raw; STRIP]]], strip: usize) -> [f64; STRIP] {
+    fn strip<R: Registers>(&mut self, registers: R, columns: &[&[[E::Raw; STRIP]]], strip: usize) -> [f64; STRIP] {
         // What x + -0 is for every x, also -0.
         let mut sums = [-0.0; STRIP];
         let Some((start, columns)) = columns.split_last() else {
             return sums;
         };
-        let mut from = [0.0; STRIP];
-        for (from, raw) in from.iter_mut().zip(&start[strip]) {
-            *from = f64::from(E::load(*raw));
-        }
+        let from = load::<E, R, STRIP>(registers, &start[strip]);
         for (column, term) in columns.iter().zip(&self.0.terms) {
             let weight = term.weight;
+            let values = load::<E, R, STRIP>(registers, &column[strip]);
             match term.factor {
                 None => {
-                    for (sum, raw) in sums.iter_mut().zip(&column[strip]) {
-                        *sum += weight * f64::from(E::load(*raw));
+                    for (sum, value) in sums.iter_mut().zip(&values) {
+                        *sum += weight * value;
                     }
                 }
                 Some(factor) => {
-                    for ((sum, raw), from) in sums.iter_mut().zip(&column[strip]).zip(&from) {
-                        let clipped = from + factor * (f64::from(E::load(*raw)) - from);
+                    for ((sum, value), from) in sums.iter_mut().zip(&values).zip(&from) {
+                        let clipped = from + factor * (value - from);
                         *sum += weight * clipped;
                     }
                 }

@@ -18,14 +18,14 @@ use crate::{
     options::Options,
     order::{Median, TrimmedMean},
     pipeline::in_order,
-    simd::Kernel,
+    simd::{Kernel, Registers},
     source::ReadAt,
     tensors::Segment,
 };
 
 /// What is computed of the inputs' elements, strip by strip.
 pub(crate) trait Combination<E: Element> {
-    fn strip(&mut self, columns: &[&[[E::Raw; STRIP]]], strip: usize) -> [f64; STRIP];
+    fn strip<R: Registers>(&mut self, registers: R, columns: &[&[[E::Raw; STRIP]]], strip: usize) -> [f64; STRIP];
 }
 
 /// A rule with everything that was found out about its inputs.
@@ -148,9 +148,9 @@ struct Pass<'a, E: Element, C> {
 
 impl<E: Element, C: Combination<E>> Kernel for Pass<'_, E, C> {
     #[inline(always)]
-    fn run(mut self) {
+    fn run<R: Registers>(mut self, registers: R) {
         for (strip, out) in self.out.chunks_mut(STRIP * E::SIZE).enumerate() {
-            let mut values = self.combination.strip(self.columns, strip);
+            let mut values = self.combination.strip(registers, self.columns, strip);
             if let (Some(rate), Some(start)) = (self.rate, self.columns.last()) {
                 for (value, raw) in values.iter_mut().zip(&start[strip]) {
                     let start = f64::from(E::load(*raw));

@@ -21,10 +21,10 @@ use protocol::architecture::Dtype;
 
 use crate::{
     columns::{Blocks, Failed},
-    element::{Bf16, Element, F16, F32, STRIP},
+    element::{Bf16, Element, F16, F32, STRIP, load},
     options::Options,
     pipeline::in_order,
-    simd::Kernel,
+    simd::{Kernel, Registers},
     source::ReadAt,
     tensors::Segment,
 };
@@ -156,7 +156,7 @@ struct Pass<'a, E: Element> {
 
 impl<E: Element> Kernel for Pass<'_, E> {
     #[inline(always)]
-    fn run(self) {
+    fn run<R: Registers>(self, registers: R) {
         let strips = self.columns.first().map_or(0, |column| column.len());
         let mut sums = self.sums.iter_mut();
         for from in (0..strips).step_by(BLOCK / STRIP) {
@@ -166,12 +166,15 @@ impl<E: Element> Kernel for Pass<'_, E> {
                 let (groups, rest) = pairs.seconds.as_chunks::<GROUP>();
                 for group in groups {
                     let seconds = group.map(|second| &self.columns[second][range.clone()]);
-                    for (sum, slot) in distances::<E, GROUP>(first, seconds).into_iter().zip(&mut sums) {
+                    for (sum, slot) in distances::<E, R, GROUP>(registers, first, seconds)
+                        .into_iter()
+                        .zip(&mut sums)
+                    {
                         *slot = sum;
                     }
                 }
                 for second in rest {
-                    let [sum] = distances::<E, 1>(first, [&self.columns[*second][range.clone()]]);
+                    let [sum] = distances::<E, R, 1>(registers, first, [&self.columns[*second][range.clone()]]);
                     if let Some(slot) = sums.next() {
                         *slot = sum;
                     }
@@ -183,18 +186,19 @@ impl<E: Element> Kernel for Pass<'_, E> {
 
 /// One block's sums for one input and `N` others.
 #[inline(always)]
-fn distances<E: Element, const N: usize>(first: &[[E::Raw; STRIP]], seconds: [&[[E::Raw; STRIP]]; N]) -> [f64; N] {
+fn distances<E: Element, R: Registers, const N: usize>(
+    registers: R,
+    first: &[[E::Raw; STRIP]],
+    seconds: [&[[E::Raw; STRIP]]; N],
+) -> [f64; N] {
     let mut lanes = [[0.0f64; LANES]; N];
     for (strip, first) in first.iter().enumerate() {
         for (part, first) in first.as_chunks::<LANES>().0.iter().enumerate() {
-            let mut x = [0.0; LANES];
-            for (x, raw) in x.iter_mut().zip(first) {
-                *x = f64::from(E::load(*raw));
-            }
+            let x = load::<E, R, LANES>(registers, first);
             for (lanes, second) in lanes.iter_mut().zip(&seconds) {
-                let second = &second[strip].as_chunks::<LANES>().0[part];
-                for ((lane, x), raw) in lanes.iter_mut().zip(&x).zip(second) {
-                    let difference = x - f64::from(E::load(*raw));
+                let second = load::<E, R, LANES>(registers, &second[strip].as_chunks().0[part]);
+                for ((lane, x), y) in lanes.iter_mut().zip(&x).zip(second) {
+                    let difference = x - y;
                     *lane += difference * difference;
                 }
             }

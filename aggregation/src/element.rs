@@ -2,6 +2,8 @@
 
 use protocol::half;
 
+use crate::simd::{GROUP, Registers};
+
 /// Elements are worked on in strips of so many: a few vector registers of any width.
 pub(crate) const STRIP: usize = 64;
 
@@ -12,13 +14,18 @@ pub(crate) trait Element: Copy + Send + Sync + 'static {
     /// An integer that orders finite values as their numbers are ordered, -0 before +0.
     type Key: Copy + Default + Ord + Send + Sync + 'static;
     const SIZE: usize;
-    /// Whether `load` costs more than the rest of a mean. Then whole strips make the better vector code.
+    /// Whether there is an instruction for `loads` that the compiler does not make of `load`.
     const CONVERTED: bool = false;
 
     fn raw(bytes: &[u8]) -> &[Self::Raw];
     fn bytes(strip: &[Self::Raw; STRIP]) -> &[u8];
     /// Exact. Bits that are infinite or NaN may become any number: validity keeps them out.
     fn load(raw: Self::Raw) -> f32;
+    /// The same, a group at a time.
+    #[inline(always)]
+    fn loads<R: Registers>(_: R, raw: &[Self::Raw; GROUP]) -> [f32; GROUP] {
+        raw.map(Self::load)
+    }
     /// Rounded to nearest, ties to even.
     fn store(value: f32) -> Self::Raw;
     fn key(raw: Self::Raw) -> Self::Key;
@@ -78,6 +85,16 @@ impl Element for F32 {
     }
 }
 
+/// Values as binary64. `N` is a multiple of a group.
+#[inline(always)]
+pub(crate) fn load<E: Element, R: Registers, const N: usize>(registers: R, raw: &[E::Raw; N]) -> [f64; N] {
+    let mut values = [0.0; N];
+    for (values, raw) in values.as_chunks_mut::<GROUP>().0.iter_mut().zip(raw.as_chunks().0) {
+        *values = E::loads(registers, raw).map(f64::from);
+    }
+    values
+}
+
 #[inline(always)]
 fn key16(raw: [u8; 2]) -> i16 {
     let bits = i16::from_le_bytes(raw);
@@ -131,6 +148,24 @@ impl Element for Bf16 {
     }
 }
 
+/// In integers, for registers without an instruction for it.
+#[inline(always)]
+pub(crate) fn half_to_single(raw: [u8; 2]) -> f32 {
+    const SMALLEST_NORMAL: u32 = 113 << 23;
+    let bits = u32::from(u16::from_le_bytes(raw));
+    let magnitude = (bits & 0x7fff) << 13;
+    // Exponents are biased by 15 there and by 127 here. A subnormal is made normal with a hidden bit, which is
+    // subtracted again: exact, and no subnormal is ever computed with.
+    let normal = magnitude + ((127 - 15) << 23);
+    let subnormal = f32::from_bits(magnitude + SMALLEST_NORMAL) - f32::from_bits(SMALLEST_NORMAL);
+    let chosen = if magnitude < 1 << 23 {
+        subnormal.to_bits()
+    } else {
+        normal
+    };
+    f32::from_bits(chosen | (bits & 0x8000) << 16)
+}
+
 impl Element for F16 {
     type Raw = [u8; 2];
     type Key = i16;
@@ -149,19 +184,12 @@ impl Element for F16 {
 
     #[inline(always)]
     fn load(raw: [u8; 2]) -> f32 {
-        const SMALLEST_NORMAL: u32 = 113 << 23;
-        let bits = u32::from(u16::from_le_bytes(raw));
-        let magnitude = (bits & 0x7fff) << 13;
-        // Exponents are biased by 15 there and by 127 here. A subnormal is made normal with a hidden bit, which is
-        // subtracted again: exact, and no subnormal is ever computed with.
-        let normal = magnitude + ((127 - 15) << 23);
-        let subnormal = f32::from_bits(magnitude + SMALLEST_NORMAL) - f32::from_bits(SMALLEST_NORMAL);
-        let chosen = if magnitude < 1 << 23 {
-            subnormal.to_bits()
-        } else {
-            normal
-        };
-        f32::from_bits(chosen | (bits & 0x8000) << 16)
+        half_to_single(raw)
+    }
+
+    #[inline(always)]
+    fn loads<R: Registers>(registers: R, raw: &[[u8; 2]; GROUP]) -> [f32; GROUP] {
+        registers.halves(raw)
     }
 
     #[inline(always)]

@@ -13,7 +13,8 @@
 
 use crate::{
     combine::Combination,
-    element::{Element, STRIP},
+    element::{Element, STRIP, load},
+    simd::Registers,
 };
 
 #[derive(Debug)]
@@ -45,42 +46,33 @@ impl Mean {
 }
 
 /// Sums of so many elements stay in vector registers, 4 of AVX-512 or 8 of AVX2, while one input after the other is
-/// added. More go back to memory with every input, which takes twice as long for elements that cost little to load.
+/// added. More go back to memory with every input, which takes twice as long.
 const HELD: usize = 32;
 
 /// With what an input adds to the sum, of its value and its weight. Compiled once for each: a choice among the loops over
 /// inputs keeps the compiler from using vector registers.
 pub(crate) struct Strips<'a, A>(&'a Mean, A);
 
-impl<A: Fn(f64, f64) -> f64> Strips<'_, A> {
+impl<E: Element, A: Fn(f64, f64) -> f64> Combination<E> for Strips<'_, A> {
     #[inline(always)]
-    fn add<E: Element, const AT_ONCE: usize>(
-        &self,
-        columns: &[&[[E::Raw; STRIP]]],
-        strip: usize,
-        sums: &mut [f64; STRIP],
-    ) {
-        for (part, sums) in sums.as_chunks_mut::<AT_ONCE>().0.iter_mut().enumerate() {
+    fn strip<R: Registers>(&mut self, registers: R, columns: &[&[[E::Raw; STRIP]]], strip: usize) -> [f64; STRIP] {
+        let mut sums = [0.0; STRIP];
+        for (part, sums) in sums.as_chunks_mut::<HELD>().0.iter_mut().enumerate() {
             // What x + -0 is for every x, also -0.
-            let mut held = [-0.0; AT_ONCE];
+            let mut held = [-0.0; HELD];
             for (column, weight) in columns.iter().zip(&self.0.weights) {
-                for (sum, raw) in held.iter_mut().zip(&column[strip].as_chunks::<AT_ONCE>().0[part]) {
-                    *sum += self.1(f64::from(E::load(*raw)), *weight);
+                let part = &column[strip].as_chunks::<HELD>().0[part];
+                if E::CONVERTED {
+                    for (sum, value) in held.iter_mut().zip(load::<E, R, HELD>(registers, part)) {
+                        *sum += self.1(value, *weight);
+                    }
+                } else {
+                    for (sum, raw) in held.iter_mut().zip(part) {
+                        *sum += self.1(f64::from(E::load(*raw)), *weight);
+                    }
                 }
             }
             *sums = held;
-        }
-    }
-}
-
-impl<E: Element, A: Fn(f64, f64) -> f64> Combination<E> for Strips<'_, A> {
-    #[inline(always)]
-    fn strip(&mut self, columns: &[&[[E::Raw; STRIP]]], strip: usize) -> [f64; STRIP] {
-        let mut sums = [0.0; STRIP];
-        if E::CONVERTED {
-            self.add::<E, STRIP>(columns, strip, &mut sums);
-        } else {
-            self.add::<E, HELD>(columns, strip, &mut sums);
         }
         for sum in &mut sums {
             *sum /= self.0.divisor;

@@ -17,6 +17,7 @@ use crate::{
     combine::Combination,
     element::{Element, STRIP},
     network::Network,
+    simd::Registers,
 };
 
 #[derive(Debug)]
@@ -85,7 +86,7 @@ pub(crate) struct MedianStrips<'a, E: Element> {
 
 impl<E: Element> Combination<E> for MedianStrips<'_, E> {
     #[inline(always)]
-    fn strip(&mut self, columns: &[&[[E::Raw; STRIP]]], strip: usize) -> [f64; STRIP] {
+    fn strip<R: Registers>(&mut self, _: R, columns: &[&[[E::Raw; STRIP]]], strip: usize) -> [f64; STRIP] {
         sort::<E>(self.network, &mut self.rows, columns, strip);
         let n = self.network.rows();
         let (low, high) = (&self.rows[(n - 1) / 2], &self.rows[n / 2]);
@@ -110,7 +111,7 @@ pub(crate) struct TrimmedMeanStrips<'a, E: Element> {
 
 impl<E: Element> Combination<E> for TrimmedMeanStrips<'_, E> {
     #[inline(always)]
-    fn strip(&mut self, columns: &[&[[E::Raw; STRIP]]], strip: usize) -> [f64; STRIP] {
+    fn strip<R: Registers>(&mut self, _: R, columns: &[&[[E::Raw; STRIP]]], strip: usize) -> [f64; STRIP] {
         let TrimmedMean { network, trim } = self.rule;
         sort::<E>(network, &mut self.rows, columns, strip);
         let kept = &self.rows[*trim..network.rows() - trim];
