@@ -262,9 +262,12 @@ impl SendState {
                 nonce: seen.nonce,
                 fees,
             },
-            Err(OverCap { needed, cap }) => {
-                fail_or_wait(late, GiveUp::FeeCap { needed, cap }, Waiting::FeeCap { needed, cap })
+            // What is in the pool may be mined at its own price.
+            Err(OverCap { needed, cap }) if !late && seen.pending_nonce > seen.nonce => {
+                Step::Wait(Waiting::FeeCap { needed, cap })
             }
+            // Said at once, while the caller can still be helped; it comes again.
+            Err(OverCap { needed, cap }) => Step::Fail(GiveUp::FeeCap { needed, cap }),
         }
     }
 

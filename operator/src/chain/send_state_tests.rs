@@ -259,31 +259,19 @@ fn nothing_is_broadcast_behind_the_fence() {
 }
 
 #[test]
-fn a_price_above_the_cap_is_waited_out_until_the_deadline() {
+fn a_price_above_the_cap_is_said_at_once_whether_there_is_a_deadline_or_not() {
     let policy = Policy {
         fee_cap: Some(5 * GWEI),
         ..Policy::default()
     };
-    let mut state = SendState::new(Some(Timestamp(1020)));
-    let over = (11 * GWEI, 5 * GWEI);
-    let (needed, cap) = over;
-    assert_eq!(
-        state.next(&policy, &seen(10, 5)),
-        Step::Wait(Waiting::FeeCap { needed, cap })
-    );
-    assert_eq!(
-        state.next(&policy, &seen(20, 5)),
-        Step::Fail(GiveUp::FeeCap { needed, cap })
-    );
-    let mut state = SendState::new(Some(Timestamp(1020)));
-    let calm = Observation {
-        market: Market::Dynamic {
-            base_fee: GWEI,
-            tip: GWEI,
-        },
-        ..seen(11, 5)
-    };
-    assert_eq!(price(state.next(&policy, &calm)), (5, 3 * GWEI));
+    let (needed, cap) = (11 * GWEI, 5 * GWEI);
+    for deadline in [None, Some(Timestamp(1020))] {
+        let mut state = SendState::new(deadline);
+        assert_eq!(
+            state.next(&policy, &seen(10, 5)),
+            Step::Fail(GiveUp::FeeCap { needed, cap })
+        );
+    }
 }
 
 #[test]

@@ -28,6 +28,8 @@ pub(crate) struct State {
     pub(crate) price: u128,
     /// The contract refuses everything with this reason.
     pub(crate) refuse: Option<&'static str>,
+    /// Above it nothing is sent.
+    pub(crate) fee_cap: u128,
     /// What is sent waits for ever.
     pub(crate) stuck: bool,
     /// Of later blocks the node has no logs yet.
@@ -51,6 +53,7 @@ impl FakeChain {
             past: Vec::new(),
             confirmed,
             price: 1_000_000_000,
+            fee_cap: u128::MAX,
             refuse: None,
             stuck: false,
             log_head: u64::MAX,
@@ -195,6 +198,12 @@ impl TaskSender for FakeSender {
             return std::future::pending().await;
         }
         self.chain.call(transaction.name(), |state| {
+            if state.price > state.fee_cap {
+                return Err(ChainError::FeeCap {
+                    needed: state.price,
+                    cap: state.fee_cap,
+                });
+            }
             let outcome = match state.refuse {
                 Some(reason) => Err(reason),
                 None => apply(&mut state.now, self.address, transaction),

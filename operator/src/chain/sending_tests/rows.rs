@@ -67,17 +67,11 @@ pub(super) fn rows() -> Vec<Row> {
             ..Row::default()
         },
         Row {
-            says: "a chain that asks for more than the cap from the start is sent nothing",
+            says: "where a chain asks for more than the cap from the start, that is said in the same block and nothing is sent",
             fee_cap: Some(5 * GWEI),
             deadline: Some(60),
+            each: |_, _| panic!("nothing is waited for"),
             holds: |chain, answers| { fails_as(answers, "fee-cap"); assert!(chain.offers.is_empty()); },
-            ..Row::default()
-        },
-        Row {
-            says: "a price above the cap that falls before the deadline is paid",
-            fee_cap: Some(5 * GWEI),
-            deadline: Some(600),
-            each: |chain, block| if block == 4 { chain.base_fee = Some(GWEI) },
             ..Row::default()
         },
         Row {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crds::conditions::reason;
+use futures::future::{Either, select};
 use protocol::{
     action::{Action, Decision, JobRequest, Transaction},
     client::JobState,
@@ -28,11 +29,16 @@ use crate::{
     gateway::{Owner, StoreError},
 };
 
-/// How soon to look again at what a person must mend outside the cluster (funds, fee cap).
+/// How soon to look again at what a person must mend outside the cluster.
 const RETRY: Duration = Duration::from_secs(15);
 
 /// Gas of the calls of one round, generously: approve and stake, join, contribute or commit and reveal, and a settlement.
 const ROUND_GAS: u128 = 1_500_000;
+
+/// Blocks that a reconcile waits for a call that anyone may send: a duty of its own may begin meanwhile. The sender
+/// follows the call, and the next reconcile asks for the same one again if it is still due. Calls of one's own are
+/// waited for to their end: a stake asked for again on an old snapshot would be a second one.
+const PATIENCE_BLOCKS: u32 = 2;
 
 /// What came of acting.
 #[derive(Debug, Default)]
@@ -114,10 +120,21 @@ pub(super) async fn send(
             acted.trouble(problem, RETRY);
             continue;
         }
-        let outcome = observed
+        let sending = observed
             .sender
-            .send(observed.snapshot.task, transaction, deadline(observed, transaction))
-            .await;
+            .send(observed.snapshot.task, transaction, deadline(observed, transaction));
+        let outcome = if transaction.is_poke() {
+            let patience = block_pause(observed) * PATIENCE_BLOCKS;
+            match select(sending, ctx.clock.sleep(patience)).await {
+                Either::Left((outcome, _)) => outcome,
+                Either::Right(_) => {
+                    acted.wait_at_most(block_pause(observed));
+                    continue;
+                }
+            }
+        } else {
+            sending.await
+        };
         count(observed, transaction, &outcome, ctx);
         match outcome {
             Ok(mined) if mined.success => {
@@ -164,7 +181,7 @@ fn not_sent(
         ChainError::FeeCap { .. } => {
             acted.trouble(
                 Problem::new(reason::FEE_CAP_REACHED, format!("{name} is not sent: {error}")),
-                RETRY,
+                next_block,
             );
         }
         ChainError::ForeignPending { .. } => {

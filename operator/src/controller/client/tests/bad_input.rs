@@ -151,6 +151,23 @@ async fn a_key_without_funds() {
 }
 
 #[tokio::test]
+async fn a_chain_that_asks_for_more_than_the_cap() {
+    let world = World::new();
+    world.reconcile().await.unwrap();
+    world.succeed(Step::Check, checked());
+    world.chain.edit(|state| state.fee_cap = state.price - 1);
+    let next = world.reconcile().await.unwrap();
+    assert!(
+        next.is_some_and(|next| next <= std::time::Duration::from_secs(12)),
+        "{next:?}"
+    );
+    assert_eq!(held(&world, None), reason::FEE_CAP_REACHED);
+    world.chain.edit(|state| state.fee_cap = state.price);
+    world.reconcile().await.unwrap();
+    assert_eq!(world.chain.sent(), ["approve", "stake", "joinRound"]);
+}
+
+#[tokio::test]
 async fn data_in_the_wrong_format_is_said_with_the_trainers_words_and_checked_again_after_a_while() {
     let world = World::new();
     world.reconcile().await.unwrap();

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use crds::conditions::{reason, types};
 use protocol::{
     job::{Step, StepResult},
@@ -299,5 +301,25 @@ async fn settled_rounds_are_counted_once_and_a_missed_duty_is_said() {
     assert!(
         world.jobs(Step::Train).is_empty(),
         "what still ran for the old round is ended"
+    );
+}
+
+#[tokio::test]
+async fn a_call_that_anyone_may_send_and_nobody_mines_does_not_hold_the_next_duty_up() {
+    let world = World::drawn(Role::Proposer);
+    world.chain.edit(|state| {
+        state.now.state.phase = Phase::Finish;
+        state.now.round.phase = Phase::Finish;
+        state.stuck = true;
+    });
+    world.clock.set(START + 900);
+    let next = world.reconcile().await.unwrap();
+    assert_eq!(next, Some(Duration::from_secs(2)), "looks again at the next block");
+    world.chain.edit(|state| state.stuck = false);
+    world.reconcile().await.unwrap();
+    assert!(
+        world.faults.trace().contains(&"finishRound"),
+        "{:?}",
+        world.faults.trace()
     );
 }
