@@ -1,6 +1,6 @@
 //! Figures of many runs.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +17,9 @@ pub struct Totals {
     pub calls: u64,
     /// Virtual seconds.
     pub seconds: u64,
+    /// Seeds that broke a promise, and the first one that they broke.
+    #[serde(default)]
+    pub failed: BTreeMap<u64, String>,
     coverage: Coverage,
 }
 
@@ -27,6 +30,7 @@ impl Default for Totals {
             events: 0,
             calls: 0,
             seconds: 0,
+            failed: BTreeMap::new(),
             coverage: Coverage::new(),
         }
     }
@@ -38,6 +42,9 @@ impl Totals {
         self.events += report.events;
         self.calls += report.calls;
         self.seconds += report.seconds;
+        if let Some(violation) = report.violations.first() {
+            self.failed.insert(report.seed, violation.clone());
+        }
         self.coverage.add(&report.coverage);
     }
 
@@ -46,6 +53,7 @@ impl Totals {
         self.events += other.events;
         self.calls += other.calls;
         self.seconds += other.seconds;
+        self.failed.extend(other.failed.clone());
         self.coverage.add(&other.coverage);
     }
 
