@@ -6,6 +6,7 @@ pub mod context;
 pub mod keys;
 pub mod metrics;
 mod open;
+mod patience;
 mod problems;
 mod reconcilers;
 mod run;

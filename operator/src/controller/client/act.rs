@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use crds::conditions::reason;
-use futures::future::{Either, select};
 use protocol::{
     action::{Action, Decision, JobRequest, Transaction},
     client::JobState,
@@ -25,7 +24,7 @@ use super::{
 use crate::{
     chain::{ChainError, Mined},
     cluster::{ClusterError, Created, Key},
-    controller::context::Context,
+    controller::{context::Context, patience::poke},
     gateway::{Owner, StoreError},
 };
 
@@ -34,11 +33,6 @@ const RETRY: Duration = Duration::from_secs(15);
 
 /// Gas of the calls of one round, generously: approve and stake, join, contribute or commit and reveal, and a settlement.
 const ROUND_GAS: u128 = 1_500_000;
-
-/// Blocks that a reconcile waits for a call that anyone may send: a duty of its own may begin meanwhile. The sender
-/// follows the call, and the next reconcile asks for the same one again if it is still due. Calls of one's own are
-/// waited for to their end: a stake asked for again on an old snapshot would be a second one.
-const PATIENCE_BLOCKS: u32 = 2;
 
 /// What came of acting.
 #[derive(Debug, Default)]
@@ -120,20 +114,16 @@ pub(super) async fn send(
             acted.trouble(problem, RETRY);
             continue;
         }
-        let sending = observed
-            .sender
-            .send(observed.snapshot.task, transaction, deadline(observed, transaction));
+        let (sender, task) = (observed.sender.as_ref(), observed.snapshot.task);
         let outcome = if transaction.is_poke() {
-            let patience = block_pause(observed) * PATIENCE_BLOCKS;
-            match select(sending, ctx.clock.sleep(patience)).await {
-                Either::Left((outcome, _)) => outcome,
-                Either::Right(_) => {
-                    acted.wait_at_most(block_pause(observed));
-                    continue;
-                }
-            }
+            let block = block_pause(observed);
+            let Some(outcome) = poke(sender, task, transaction, ctx.clock.as_ref(), block).await else {
+                acted.wait_at_most(block);
+                continue;
+            };
+            outcome
         } else {
-            sending.await
+            sender.send(task, transaction, deadline(observed, transaction)).await
         };
         count(observed, transaction, &outcome, ctx);
         match outcome {

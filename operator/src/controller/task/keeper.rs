@@ -3,7 +3,6 @@
 use std::{sync::Arc, time::Duration};
 
 use crds::FLTask;
-use futures::future::{Either, select};
 use protocol::{
     action::{Action, Transaction},
     pokes,
@@ -14,14 +13,14 @@ use super::{Next, error::TaskError, observe::Observed};
 use crate::{
     chain::ChainError,
     cluster::Key,
-    controller::context::{ChainAccess, Context},
+    controller::{
+        context::{ChainAccess, Context},
+        patience::poke,
+    },
 };
 
 /// Keepers go first: no delay of their own. Clients wait longer, by rank.
 const KEEPER_DELAY: u64 = 0;
-/// Blocks that a reconcile waits for a call. A longer one is the sender's to follow: task and rounds are recorded meanwhile,
-/// and the next reconcile asks for the same call again if it is still due.
-const PATIENCE_BLOCKS: u64 = 2;
 
 /// Sends what anyone may send, if it is due and this task has a keeper here.
 pub(super) async fn act(
@@ -72,9 +71,9 @@ async fn send(
     task: &FLTask,
 ) -> Result<bool, TaskError> {
     let sender = chain.sender(key);
-    let patience = Duration::from_secs(chain.block_time().max(1) * PATIENCE_BLOCKS);
-    let sending = sender.send(observed.current.task, transaction, None);
-    let Either::Left((outcome, _)) = select(sending, ctx.clock.sleep(patience)).await else {
+    let block = Duration::from_secs(chain.block_time().max(1));
+    let task_address = observed.current.task;
+    let Some(outcome) = poke(sender.as_ref(), task_address, transaction, ctx.clock.as_ref(), block).await else {
         return Ok(false);
     };
     let label = match &outcome {
