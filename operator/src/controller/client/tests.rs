@@ -6,6 +6,7 @@ mod crashes;
 mod flock_sdk;
 mod key_elsewhere;
 mod lifecycle;
+mod money;
 mod namespaces;
 mod running;
 mod secrets;

@@ -5,7 +5,7 @@ use k8s_openapi::{ByteString, apimachinery::pkg::api::resource::Quantity};
 use kube::ResourceExt;
 use protocol::{
     job::Step,
-    types::{Amount, Role, Score, Timestamp},
+    types::{Role, Score, Timestamp},
 };
 use serde_json::json;
 
@@ -19,7 +19,7 @@ fn key_secret() -> Key {
 }
 
 /// The reason on `Ready` and on `condition`; nothing was sent.
-fn held(world: &World, condition: Option<&str>) -> String {
+pub(super) fn held(world: &World, condition: Option<&str>) -> String {
     assert!(world.chain.sent().is_empty());
     let (why, message) = world.condition(types::READY, "False").expect("Ready=False");
     assert!(message.len() > 20, "{message}");
@@ -30,7 +30,7 @@ fn held(world: &World, condition: Option<&str>) -> String {
 }
 
 /// From here on everything is well.
-async fn recovers(world: &World) {
+pub(super) async fn recovers(world: &World) {
     world.reconcile().await.unwrap();
     world.succeed(Step::Check, checked());
     world.reconcile().await.unwrap();
@@ -101,27 +101,6 @@ async fn a_task_that_is_not_there_or_not_ready() {
 }
 
 #[tokio::test]
-async fn a_stake_below_the_entry_and_too_few_tokens() {
-    let world = World::new();
-    world
-        .chain
-        .edit(|state| state.now.parameters.entry_stake = Amount::from(u128::MAX));
-    world.reconcile().await.unwrap();
-    assert_eq!(held(&world, None), reason::STAKE_BELOW_ENTRY);
-    assert!(world.condition(types::STALLED, "True").is_some());
-    world.chain.edit(|state| {
-        state.now.parameters.entry_stake = Amount::from(1);
-        state.now.accounts[0].token_balance = Amount::from(1);
-    });
-    world.reconcile().await.unwrap();
-    assert_eq!(held(&world, Some(types::FUNDED)), reason::NOT_ENOUGH_TOKENS);
-    world
-        .chain
-        .edit(|state| state.now.accounts[0].token_balance = Amount::from(u128::MAX));
-    recovers(&world).await;
-}
-
-#[tokio::test]
 async fn an_account_that_is_not_allowed() {
     let world = World::new();
     world.chain.edit(|state| state.now.accounts[0].allowed = false);
@@ -130,41 +109,6 @@ async fn an_account_that_is_not_allowed() {
     assert_eq!(held(&world, None), reason::NOT_ALLOWED);
     world.chain.edit(|state| state.now.accounts[0].allowed = true);
     recovers(&world).await;
-}
-
-#[tokio::test]
-async fn a_key_without_funds() {
-    let world = World::new();
-    // A little less than a round costs: once drawn, a call that cannot be paid would cost stake.
-    world
-        .chain
-        .edit(|state| state.now.accounts[0].native_balance = Amount::from(1_500_000 * state.price - 1));
-    world.reconcile().await.unwrap();
-    world.succeed(Step::Check, checked());
-    world.reconcile().await.unwrap();
-    assert_eq!(held(&world, Some(types::FUNDED)), reason::LOW_FUNDS);
-    world
-        .chain
-        .edit(|state| state.now.accounts[0].native_balance = Amount::from(u128::MAX));
-    world.reconcile().await.unwrap();
-    assert_eq!(world.chain.sent(), ["approve", "stake", "joinRound"]);
-}
-
-#[tokio::test]
-async fn a_chain_that_asks_for_more_than_the_cap() {
-    let world = World::new();
-    world.reconcile().await.unwrap();
-    world.succeed(Step::Check, checked());
-    world.chain.edit(|state| state.fee_cap = state.price - 1);
-    let next = world.reconcile().await.unwrap();
-    assert!(
-        next.is_some_and(|next| next <= std::time::Duration::from_secs(12)),
-        "{next:?}"
-    );
-    assert_eq!(held(&world, None), reason::FEE_CAP_REACHED);
-    world.chain.edit(|state| state.fee_cap = state.price);
-    world.reconcile().await.unwrap();
-    assert_eq!(world.chain.sent(), ["approve", "stake", "joinRound"]);
 }
 
 #[tokio::test]
