@@ -13,7 +13,7 @@ use protocol::architecture::Dtype;
 use crate::{
     clipping::Clipped,
     columns::{Blocks, Failed},
-    element::{Bf16, Element, F16, F32, STRIP},
+    element::{Bf16, Element, F16, F32, STRIP, load},
     mean::Mean,
     options::Options,
     order::{Median, TrimmedMean},
@@ -152,8 +152,7 @@ impl<E: Element, C: Combination<E>> Kernel for Pass<'_, E, C> {
         for (strip, out) in self.out.chunks_mut(STRIP * E::SIZE).enumerate() {
             let mut values = self.combination.strip(registers, self.columns, strip);
             if let (Some(rate), Some(start)) = (self.rate, self.columns.last()) {
-                for (value, raw) in values.iter_mut().zip(&start[strip]) {
-                    let start = f64::from(E::load(*raw));
+                for (value, start) in values.iter_mut().zip(load::<E, R, STRIP>(registers, &start[strip])) {
                     *value = start + rate * (*value - start);
                 }
             }
