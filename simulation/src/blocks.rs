@@ -147,7 +147,7 @@ fn staking(world: &World, state: &State) -> bool {
     world
         .clients
         .iter()
-        .any(|client| accounts.get(&client.address).is_none_or(|account| !account.staked))
+        .any(|client| accounts.get(&client.address).is_none_or(|account| account.stakes == 0))
 }
 
 fn process_trouble(world: &Arc<World>, state: &mut State, id: usize, now: u64) {
@@ -303,9 +303,8 @@ fn own(world: &World, state: &mut State, block: &Arc<Block>, mined: &Mined, now:
             (!known).then_some("voted on something else than the round's contributions")
         }
         Transaction::Stake { .. } => {
-            let account = &block.state.accounts[&from];
-            // A reorg may put a slashing or a claim into the same block: then less is left.
-            (account.left > crate::plan::STAKE).then_some("staked more than once")
+            let again = block.state.accounts[&from].stakes > 1 && !state.refused_stakes.contains(&from);
+            again.then_some("staked more than once")
         }
         _ => None,
     };

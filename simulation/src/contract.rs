@@ -39,7 +39,8 @@ pub(crate) struct Account {
     pub(crate) native: u128,
     pub(crate) tokens: u128,
     pub(crate) allowance: u128,
-    pub(crate) staked: bool,
+    /// How often it staked.
+    pub(crate) stakes: u32,
     pub(crate) removed: bool,
     pub(crate) claimed: bool,
     pub(crate) left: u128,
@@ -216,7 +217,7 @@ impl TaskModel {
         let entry = narrow(self.parameters.entry_stake);
         let account = self.account(from);
         require(!account.removed, "AccountIsRemoved")?;
-        require(amount > 0 && (account.staked || amount >= entry), "StakeTooSmall")?;
+        require(amount > 0 && (account.stakes > 0 || amount >= entry), "StakeTooSmall")?;
         require(
             account.allowance >= amount && account.tokens >= amount,
             "ERC20InsufficientAllowance",
@@ -224,7 +225,7 @@ impl TaskModel {
         account.allowance -= amount;
         account.tokens -= amount;
         account.left += amount;
-        account.staked = true;
+        account.stakes += 1;
         let event = T::Staked {
             proposer: from,
             amount: U256::from(amount),

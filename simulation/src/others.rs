@@ -46,7 +46,7 @@ fn next(task: &TaskModel, us: Address, now: u64) -> Option<Transaction> {
     if task.ended {
         return (account.left + account.claimable > 0).then_some(Transaction::ClaimRewards);
     }
-    if !account.staked {
+    if account.stakes == 0 {
         let amount = STAKE.into();
         return Some(if account.allowance == STAKE {
             Transaction::Stake { amount }

@@ -68,6 +68,7 @@ pub(crate) fn strike(world: &Arc<World>, state: &mut State, depth: u64, now: u64
     for _ in 0..forgotten {
         state.coverage.struck(Fault::PoolForgets);
     }
+    refused_stakes(world, state, &before, &orphans);
     let base = state.chain.tip().clone();
     let blocks = depth + random.below(2);
     state.trace.note(now, "reorg", depth, || {
@@ -80,6 +81,17 @@ pub(crate) fn strike(world: &Arc<World>, state: &mut State, depth: u64, now: u64
         blocks::after(world, state, &block, now);
     }
     undone(world, state, &before, &base, &orphans);
+}
+
+/// A stake that was refused beyond doubt was sent again. If that doubt comes back, the first may succeed beside the second:
+/// see docs/decisions/0008.
+fn refused_stakes(world: &World, state: &mut State, before: &Block, orphans: &[Arc<Block>]) {
+    let confirmed = |block: &&Arc<Block>| before.number - block.number >= u64::from(world.plan.depth);
+    for mined in orphans.iter().filter(confirmed).flat_map(|block| &block.mined) {
+        if mined.reverted.is_some() && matches!(mined.tx.call, Transaction::Stake { .. }) {
+            state.refused_stakes.insert(mined.tx.from);
+        }
+    }
 }
 
 /// What the reorg did to us.

@@ -62,7 +62,7 @@ impl TaskModel {
             currentRound: self.number(),
             phase: phase(self.phase(now)),
             finishRequested: false,
-            participants: self.accounts.values().filter(|a| a.staked).count() as u32,
+            participants: self.accounts.values().filter(|a| a.stakes > 0).count() as u32,
             totalStakes: sum(|a| a.left),
             totalClaimable: sum(|a| a.claimable),
             rewardPool: self.pool,
@@ -134,7 +134,7 @@ impl TaskModel {
         T::AccountState {
             account: address,
             allowed: true,
-            everStaked: a.staked,
+            everStaked: a.stakes > 0,
             removed: a.removed,
             claimed: a.claimed,
             stakeLeft: a.left,

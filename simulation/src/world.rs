@@ -113,6 +113,8 @@ pub(crate) struct State {
     pub(crate) views: BTreeMap<(B256, u32, Option<Address>), String>,
     /// Rounds whose settlement was confirmed and then taken back by a deeper reorg.
     pub(crate) taken_back: BTreeSet<u32>,
+    /// Clients whose stake was refused in a block that was confirmed and then taken back by a deeper reorg.
+    pub(crate) refused_stakes: BTreeSet<Address>,
     /// No process starts before.
     pub(crate) down_until: Millis,
     /// When two processes were last alive at once.

@@ -1,5 +1,5 @@
-//! What is asked before a stake goes out: whether its nonce is the next one by the chain's state, and not only by an
-//! endpoint's count, and whether in that same state nothing is staked.
+//! What is asked before an approval or a stake goes out: whether its nonce is the next one by the chain's state, and not only
+//! by an endpoint's count; and of a stake whether in that same state nothing is staked.
 //!
 //! A call sent above a gap in the nonces waits there, and is carried out when the gap is filled: at worst after the same
 //! call was sent again below. Everything else can happen once only, or does the same again; a stake is taken twice, if an
@@ -12,6 +12,8 @@ use super::{ChainError, bindings::FlockTask, reader::EvmReader, rpc::Rpc, wire::
 
 /// The call that can take effect twice.
 const STAKE: &str = "stake";
+/// The call that lets it: a second one, left above a gap, waits for a reorg to put it between two stakes.
+const APPROVE: &str = "approve";
 /// Refusals after which the count is believed: not every node creates contracts in `eth_call`.
 const REFUSALS: u32 = 3;
 /// Makes a contract whose code is its own address: `ADDRESS PUSH1 0 MSTORE PUSH1 32 PUSH1 0 RETURN`.
@@ -25,7 +27,7 @@ pub(super) struct NextNonce {
 }
 
 impl NextNonce {
-    /// Whether this call to `task` may go out at `nonce`: of all that have this nonce only one is ever mined.
+    /// Whether this call may go out at `nonce`: of all that have this nonce only one is ever mined. A stake goes to `task`.
     pub(super) async fn allows(
         &mut self,
         action: &str,
@@ -35,18 +37,10 @@ impl NextNonce {
         nonce: u64,
         head: &Header,
     ) -> Result<bool, ChainError> {
-        if action != STAKE {
-            return Ok(true);
-        }
-        let call = FlockTask::snapshotCall {
-            round: U256::ZERO,
-            accounts: vec![from],
-        };
-        let accounts = reader.view(task, &call, head.hash).await?.accounts;
-        if accounts.iter().any(|account| account.everStaked) {
-            return Err(ChainError::Reverted {
-                reason: format!("{from} has staked already"),
-            });
+        match action {
+            STAKE => unstaked(reader, task, from, head).await?,
+            APPROVE => {}
+            _ => return Ok(true),
         }
         self.is_next(reader.rpc(), from, nonce, head).await
     }
@@ -76,6 +70,20 @@ impl NextNonce {
     }
 }
 
+async fn unstaked(reader: &EvmReader, task: Address, from: Address, head: &Header) -> Result<(), ChainError> {
+    let call = FlockTask::snapshotCall {
+        round: U256::ZERO,
+        accounts: vec![from],
+    };
+    let accounts = reader.view(task, &call, head.hash).await?.accounts;
+    if accounts.iter().any(|account| account.everStaked) {
+        return Err(ChainError::Reverted {
+            reason: format!("{from} has staked already"),
+        });
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -87,6 +95,7 @@ mod tests {
     use super::*;
     use crate::{
         chain::{
+            Confirmations,
             rpc::RpcConfig,
             transport::{CallError, Transport},
         },
@@ -125,13 +134,17 @@ mod tests {
         json!({"number": "0x0", "timestamp": "0x1", "hash": B256::ZERO, "parentHash": B256::ZERO})
     }
 
-    async fn asked(node: Node, nonce: u64, times: usize) -> Vec<bool> {
+    fn rpc(node: Node) -> Rpc {
         let config = RpcConfig {
             chain: "test".to_owned(),
             expected: None,
             stale_after: u64::MAX,
         };
-        let rpc = Rpc::new(config, vec![Arc::new(node)], Arc::new(SystemClock), None);
+        Rpc::new(config, vec![Arc::new(node)], Arc::new(SystemClock), None)
+    }
+
+    async fn asked(node: Node, nonce: u64, times: usize) -> Vec<bool> {
+        let rpc = rpc(node);
         let head: Header = serde_json::from_value(header()).unwrap();
         let mut next = NextNonce::default();
         let mut answers = Vec::new();
@@ -139,6 +152,25 @@ mod tests {
             answers.push(next.is_next(&rpc, FROM, nonce, &head).await.unwrap());
         }
         answers
+    }
+
+    async fn allowed(action: &str, nonce: u64) -> bool {
+        let reader = EvmReader::new(Arc::new(rpc(Node(Some(4)))), Confirmations::Depth(0));
+        let head: Header = serde_json::from_value(header()).unwrap();
+        let mut next = NextNonce::default();
+        let allowed = next.allows(action, &reader, Address::ZERO, FROM, nonce, &head);
+        allowed.await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_approval_left_above_a_gap_would_let_a_second_stake_through() {
+        assert!(allowed(APPROVE, 4).await);
+        assert!(!allowed(APPROVE, 5).await);
+    }
+
+    #[tokio::test]
+    async fn what_can_happen_once_only_goes_out_at_the_nonce_that_the_endpoint_counts() {
+        assert!(allowed("joinRound", 5).await);
     }
 
     #[tokio::test]
