@@ -14,14 +14,14 @@
 use crate::{
     combine::Combination,
     element::{Element, STRIP, load},
-    simd::Registers,
+    simd::{Divisor, Registers},
 };
 
 #[derive(Debug)]
 pub(crate) struct Mean {
     weights: Vec<f64>,
     plain: bool,
-    divisor: f64,
+    divisor: Divisor,
 }
 
 impl Mean {
@@ -30,7 +30,7 @@ impl Mean {
         Self {
             weights: weights.iter().map(|&w| w as f64).collect(),
             plain: weights.iter().all(|&w| w == 1),
-            divisor: weights.iter().sum::<u64>() as f64,
+            divisor: Divisor::new(weights.iter().sum()),
         }
     }
 
@@ -75,7 +75,7 @@ impl<E: Element, A: Fn(f64, f64) -> f64> Combination<E> for Strips<'_, A> {
             *sums = held;
         }
         for sum in &mut sums {
-            *sum /= self.0.divisor;
+            *sum = registers.quotient(*sum, self.0.divisor);
         }
         sums
     }
