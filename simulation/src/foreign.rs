@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use alloy::primitives::{B256, keccak256};
-use crds::names;
+use crds::{conditions::reason, names};
+use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use operator::cluster::Key;
 use protocol::{
@@ -14,7 +15,7 @@ use protocol::{
 use crate::{
     api::{self, NAMESPACE},
     chain::{GAS, GWEI, Tx},
-    faults::Fault,
+    faults::{Fault, Reached},
     plan::BLOCK,
     time::Millis,
     world::{Participant, State, World},
@@ -177,4 +178,51 @@ fn send(world: &World, state: &mut State, from: Address, call: Transaction, now:
         let until = now + 1000 * state.random.between(10, 120);
         state.foreign.stuck.push((hash, until));
     }
+}
+
+/// A client stops at a commitment only if it is foreign, or if nothing is left that would show whose it is.
+pub(crate) fn stops(world: &World, state: &mut State, key: &Key, status: &crds::FLClientStatus) {
+    let us = world.clients.iter().find(|p| p.name == key.name);
+    let Some(us) = us.filter(|_| status.stopped.as_deref() == Some(reason::FOREIGN_COMMITMENT)) else {
+        return;
+    };
+    if state.foreign.ever(us.address) {
+        state.reached(Reached::ForeignCommitment);
+    } else if world.plan.rates.of(Fault::EntryLost) == 0 || is_known(state, us) {
+        let text = format!("{} stops at a commitment of its own as if it were foreign", us.name);
+        state.violation(world.now(), text);
+    }
+}
+
+/// Whether what a client committed to in the present round is stored, or can be found with the result of its Job.
+fn is_known(state: &State, us: &Participant) -> bool {
+    let tip = state.chain.tip().clone();
+    let round = tip.state.current();
+    let Some(commitment) = round.seat(us.address).and_then(|seat| seat.commitment) else {
+        return true;
+    };
+    let job = format!("{}-{}-vote-", us.name, round.number);
+    state.api.secrets.values().any(|secret| holds(secret, commitment))
+        || state.api.jobs.keys().any(|key| key.name.starts_with(&job))
+}
+
+/// A key is said to be used elsewhere only if it is, or if what would show the contrary was lost.
+pub(crate) fn used_elsewhere(world: &World, state: &mut State, key: &Key, status: &crds::FLClientStatus) {
+    let foreign = status.ledger.as_ref().and_then(|ledger| ledger.foreign_round);
+    let us = world.clients.iter().find(|p| p.name == key.name);
+    let (Some(round), Some(us)) = (foreign, us) else {
+        return;
+    };
+    if state.foreign.ever(us.address) {
+        state.reached(Reached::KeyUsedElsewhere);
+    } else if world.plan.rates.of(Fault::EntryLost) == 0 {
+        let text = format!("{} takes its own vote of round {round} for somebody else's", us.name);
+        state.violation(world.now(), text);
+    }
+}
+
+/// Whether it is the stored vote of this commitment.
+pub(crate) fn holds(secret: &Secret, commitment: Commitment) -> bool {
+    let vote = secret.data.as_ref().and_then(|data| data.get("vote.json"));
+    vote.is_some_and(|vote| String::from_utf8_lossy(&vote.0).contains(&commitment.to_string()))
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use crds::{FLChain, FLClient, FLRound, FLTask, conditions::reason, names};
+use crds::{FLChain, FLClient, FLRound, FLTask, names};
 use k8s_openapi::api::{
     batch::v1::Job,
     core::v1::{ObjectReference, Pod, Secret},
@@ -15,7 +15,8 @@ use crate::{
     api::{Cached, Change, NAMESPACE, OPERATOR, client_changed, job_changed, put_own, remove_job, task_changed, tell},
     calls::{Caller, Lost},
     deletion,
-    faults::{Fault, Reached},
+    faults::Reached,
+    foreign,
     plan::Bug,
     trainer,
     world::{State, World},
@@ -95,6 +96,10 @@ impl Cluster for Port {
         self.call("apply_task_status", |state| {
             if let Some(task) = state.api.objects.tasks.get_mut(key) {
                 Arc::make_mut(task).status = Some(status.clone());
+                let (round, phase) = (status.round.unwrap_or_default(), status.phase);
+                state.trace.note(self.world().now(), "FLTask", round.into(), || {
+                    format!("round {round}, {phase:?}")
+                });
                 task_changed(self.world(), state, key, false);
             }
             state.api.objects.tasks.get(key).cloned()
@@ -106,19 +111,8 @@ impl Cluster for Port {
     async fn apply_client_status(&self, key: &Key, status: &crds::FLClientStatus) -> Result<(), ClusterError> {
         self.call("apply_client_status", |state| {
             let now = self.world().now();
-            if status.stopped.as_deref() == Some(reason::FOREIGN_COMMITMENT) {
-                let us = self.world().clients.iter().find(|p| p.name == key.name);
-                if us.is_some_and(|us| state.foreign.ever(us.address)) {
-                    state.reached(Reached::ForeignCommitment);
-                } else {
-                    let name = &key.name;
-                    state.violation(
-                        now,
-                        format!("{name} stops at a commitment of its own as if it were foreign"),
-                    );
-                }
-            }
-            used_elsewhere(self.world(), state, key, status);
+            foreign::stops(self.world(), state, key, status);
+            foreign::used_elsewhere(self.world(), state, key, status);
             let version = state.api.next_version();
             if let Some(client) = state.api.objects.clients.get_mut(key) {
                 let writable = Arc::make_mut(client);
@@ -143,11 +137,23 @@ impl Cluster for Port {
     async fn apply_round(&self, round: &FLRound) -> Result<(), ClusterError> {
         self.call("apply_round", |state| {
             let key = Key::new(round.namespace().unwrap_or_default(), round.name_any());
-            let object = Arc::new(round.clone());
+            let mut object = round.clone();
+            object.metadata.resource_version = state.api.next_version();
+            let object = Arc::new(object);
             state.api.objects.rounds.insert(key.clone(), object.clone());
-            tell(self.world(), state, Some(Change::Round(key, Some(object))), Vec::new());
+            let status = round.status.as_ref();
+            let (phase, is_final) = (status.and_then(|s| s.phase), status.is_some_and(|s| s.r#final));
+            state
+                .trace
+                .note(self.world().now(), "FLRound", round.spec.round.into(), || {
+                    format!("{}: {phase:?}, final: {is_final}", round.spec.round)
+                });
+            let change = Change::Round(key.clone(), Some(object.clone()));
+            tell(self.world(), state, Some(change), Vec::new());
+            (key, object)
         })
         .await
+        .map(|(key, object)| put_own(&mut self.cache().rounds, &key, Some(object)))
     }
 
     async fn delete_round(&self, key: &Key) -> Result<(), ClusterError> {
@@ -306,30 +312,11 @@ impl Cluster for Port {
     }
 }
 
-/// A key is said to be used elsewhere only if it is, or if what would show the contrary was lost.
-fn used_elsewhere(world: &World, state: &mut State, key: &Key, status: &crds::FLClientStatus) {
-    let foreign = status.ledger.as_ref().and_then(|ledger| ledger.foreign_round);
-    let us = world.clients.iter().find(|p| p.name == key.name);
-    let (Some(round), Some(us)) = (foreign, us) else {
-        return;
-    };
-    if state.foreign.ever(us.address) {
-        state.reached(Reached::KeyUsedElsewhere);
-    } else if world.plan.rates.of(Fault::EntryLost) == 0 {
-        let text = format!("{} takes its own vote of round {round} for somebody else's", us.name);
-        state.violation(world.now(), text);
-    }
-}
-
 /// Whether the commitment of this stored vote stands on the chain already.
 fn is_on_chain(state: &State, secret: &Secret) -> bool {
-    let Some(vote) = secret.data.as_ref().and_then(|data| data.get("vote.json")) else {
-        return false;
-    };
-    let text = String::from_utf8_lossy(&vote.0);
     let tip = state.chain.tip().clone();
     let mut seats = tip.state.current().seats.iter();
-    seats.any(|s| s.commitment.is_some_and(|c| text.contains(&c.to_string())))
+    seats.any(|s| s.commitment.is_some_and(|c| foreign::holds(secret, c)))
 }
 
 fn set_finalizer<K: ResourceExt>(object: &mut K, present: bool) -> bool {

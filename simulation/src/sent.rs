@@ -113,12 +113,8 @@ pub(crate) fn broadcast(caller: &Caller, state: &mut State, tx: &Tx) {
                     format!("{who} sends a second commitment for the same round and inputs"),
                 );
             }
-            let text = commitment.to_string();
-            let stored = state.api.secrets.iter().any(|(key, secret)| {
-                let vote = secret.data.as_ref().and_then(|data| data.get("vote.json"));
-                key.namespace == OPERATOR
-                    && vote.is_some_and(|vote| vote.0.windows(text.len()).any(|part| part == text.as_bytes()))
-            });
+            let mut secrets = state.api.secrets.iter();
+            let stored = secrets.any(|(key, secret)| key.namespace == OPERATOR && foreign::holds(secret, *commitment));
             let lost = world.plan.rates.of(crate::faults::Fault::EntryLost) > 0;
             if !stored && !lost {
                 state.violation(now, format!("{who} commits to a vote that is not stored"));

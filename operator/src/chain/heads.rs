@@ -5,7 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use protocol::types::Address;
@@ -16,26 +16,36 @@ use super::{ChainError, ChainReader, Wake, reader::EvmReader, wire::Header};
 /// Blocks missed that are still worth a log query.
 const LONGEST_GAP: u64 = 500;
 
-/// Contracts whose logs are searched for. Clones share.
+/// Contracts whose logs are searched for, and whether a head came since they were added. Clones share.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Watched(Arc<Mutex<BTreeSet<Address>>>);
+pub(super) struct Watched(Arc<Mutex<BTreeMap<Address, bool>>>);
 
 impl Watched {
     pub(super) fn add(&self, task: Address) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(task);
+        self.lock().entry(task).or_insert(false);
     }
 
     pub(super) fn remove(&self, task: Address) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&task);
+        self.lock().remove(&task);
     }
 
     fn list(&self) -> Vec<Address> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-            .copied()
-            .collect()
+        self.lock().keys().copied().collect()
+    }
+
+    /// Those that no head came for yet: what happened to them before was never searched for.
+    fn take_new(&self) -> BTreeSet<Address> {
+        let mut tasks = self.lock();
+        let new = tasks.iter_mut().filter(|(_, searched)| !**searched);
+        new.map(|(task, searched)| {
+            *searched = true;
+            *task
+        })
+        .collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Address, bool>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -78,6 +88,10 @@ impl Heads {
             self.look_at_everything(head);
             return Ok(());
         }
+        // What happened to them up to here is confirmed with this head.
+        for task in self.watched.take_new() {
+            self.unconfirmed.entry(now).or_default().insert(task);
+        }
         let watched = self.watched.list();
         let mut concerned = BTreeSet::new();
         if !watched.is_empty() {
@@ -97,6 +111,7 @@ impl Heads {
     /// After a start, a reorg or a gap: what is below `head` may have happened to anybody, and is confirmed with it.
     fn look_at_everything(&mut self, head: Header) {
         self.unconfirmed.clear();
+        self.watched.take_new();
         self.unknown = Some(head.number.to());
         self.last = Some(head);
         self.wake(Wake::All);
@@ -189,8 +204,7 @@ mod tests {
         .unwrap()
     }
 
-    #[tokio::test]
-    async fn after_a_start_and_after_a_reorg_everybody_is_woken_again_when_that_head_is_confirmed() {
+    fn heads() -> (Heads, Watched, broadcast::Receiver<Wake>) {
         let config = RpcConfig {
             chain: "test".to_owned(),
             expected: Some(crate::chain::ChainIdentity {
@@ -203,8 +217,13 @@ mod tests {
         let reader = Arc::new(EvmReader::new(Arc::new(rpc), Confirmations::Depth(2)));
         let watched = Watched::default();
         watched.add(Address::repeat_byte(7));
-        let (wakes, mut woken) = broadcast::channel(16);
-        let mut heads = Heads::new(reader, watched, wakes);
+        let (wakes, woken) = broadcast::channel(16);
+        (Heads::new(reader, watched.clone(), wakes), watched, woken)
+    }
+
+    #[tokio::test]
+    async fn after_a_start_and_after_a_reorg_everybody_is_woken_again_when_that_head_is_confirmed() {
+        let (mut heads, _, mut woken) = heads();
         let mut told = Vec::new();
         for head in [
             head(10, 0),
@@ -220,5 +239,21 @@ mod tests {
         }
         let all = Some(Wake::All);
         assert_eq!(told, [all, None, all, None, all, None, all]);
+    }
+
+    #[tokio::test]
+    async fn a_task_watched_late_is_woken_when_what_was_there_before_is_confirmed() {
+        let (mut heads, watched, mut woken) = heads();
+        let late = Address::repeat_byte(8);
+        let mut told = Vec::new();
+        for number in 10..18 {
+            if number == 14 {
+                watched.add(late);
+            }
+            heads.advance(head(number, 0)).await.unwrap();
+            told.push(woken.try_recv().ok());
+        }
+        let (all, late) = (Some(Wake::All), Some(Wake::Task(late)));
+        assert_eq!(told, [all, None, all, None, None, None, late, None]);
     }
 }

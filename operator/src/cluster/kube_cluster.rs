@@ -40,6 +40,7 @@ pub struct KubeCluster {
     recorder: Recorder,
     written_tasks: Written<FLTask>,
     written_clients: Written<FLClient>,
+    written_rounds: Written<FLRound>,
 }
 
 impl std::fmt::Debug for KubeCluster {
@@ -67,6 +68,7 @@ impl KubeCluster {
             recorder,
             written_tasks: Written::default(),
             written_clients: Written::default(),
+            written_rounds: Written::default(),
         }
     }
 
@@ -200,6 +202,10 @@ impl Cluster for KubeCluster {
                 round.namespace().as_deref() == Some(task.namespace.as_str())
                     && round.labels().get(names::LABEL_TASK) == Some(&task.name)
             })
+            .filter_map(|round| {
+                let key = Key::new(&task.namespace, round.name_any());
+                self.written_rounds.newest(&key, Some(round))
+            })
             .collect())
     }
 
@@ -234,12 +240,17 @@ impl Cluster for KubeCluster {
         api.patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(&bare))
             .await?;
         match &round.status {
-            Some(status) => self.apply_status(api, &name, status).await.map(drop),
+            Some(status) => {
+                let written = self.apply_status(api, &name, status).await?;
+                self.written_rounds.put(&Key::new(namespace, name), written);
+                Ok(())
+            }
             None => Ok(()),
         }
     }
 
     async fn delete_round(&self, key: &Key) -> Result<(), ClusterError> {
+        self.written_rounds.forget(key);
         delete(self.api::<FLRound>(&key.namespace), &key.name).await
     }
 

@@ -66,8 +66,8 @@ pub struct Note {
     pub message: String,
 }
 
-/// Reads may come from a watch cache and be a little old, but a task or client is never older than this process's own
-/// last write of it; writes go to the API server.
+/// Reads may come from a watch cache and be a little old, but a task, client or round is never older than this process's
+/// own last write of it; writes go to the API server.
 #[async_trait]
 pub trait Cluster: Send + Sync + 'static {
     async fn chain(&self, name: &str) -> Result<Option<Arc<FLChain>>, ClusterError>;

@@ -28,6 +28,11 @@ impl<K: ResourceExt> Written<K> {
             .insert(key.clone(), Arc::new(object));
     }
 
+    /// Of an object that we delete.
+    pub(super) fn forget(&self, key: &Key) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+
     /// What the watch shows, or what we wrote after that.
     pub(super) fn newest(&self, key: &Key, watched: Option<Arc<K>>) -> Option<Arc<K>> {
         let mut written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -79,6 +84,9 @@ mod tests {
         assert_eq!(newest(Some("9")).as_deref(), Some("9"), "forgotten once it was seen");
         written.put(&key, at("12"));
         assert_eq!(newest(None), None, "deleted");
+        written.put(&key, at("14"));
+        written.forget(&key);
+        assert_eq!(newest(Some("13")).as_deref(), Some("13"), "deleted by us");
         written.put(&key, at("?"));
         assert_eq!(newest(Some("1")).as_deref(), Some("1"));
     }

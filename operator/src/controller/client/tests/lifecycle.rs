@@ -4,7 +4,7 @@ use crds::conditions::{reason, types};
 use protocol::{
     job::{Step, StepResult},
     snapshot::RevealedVote,
-    types::{Amount, Outcome, Phase, Role, Score, Timestamp},
+    types::{Amount, IncludedMask, Outcome, Phase, Role, Score, Timestamp},
 };
 
 use crate::{
@@ -226,6 +226,36 @@ async fn a_lost_ledger_entry_is_rebuilt_from_the_seed_and_the_result() {
     world.open_reveal();
     world.reconcile().await.unwrap();
     assert_eq!(world.chain.sent(), ["commitVote", "revealVote"]);
+}
+
+#[tokio::test]
+async fn a_vote_lost_with_its_job_stops_the_client_until_another_voter_shows_the_model() {
+    let world = World::drawn(Role::Voter);
+    world.open_commit();
+    world.reconcile().await.unwrap();
+    world.succeed(Step::Vote, voted(model(0x77), Score::Against));
+    world.reconcile().await.unwrap();
+    world.cluster.edit(|state| {
+        let vote = |key: &crate::cluster::Key| key.name.starts_with("fl-alliance-vote-");
+        state.secrets.retain(|key, _| !vote(key));
+        state.jobs.clear();
+    });
+    world.open_reveal();
+    world.reconcile().await.unwrap();
+    assert_eq!(world.status().stopped.as_deref(), Some(reason::FOREIGN_COMMITMENT));
+
+    let revealed = RevealedVote {
+        hash: model(0x77),
+        score: Score::For,
+        mask: IncludedMask(0b11),
+    };
+    world.chain.edit(|state| {
+        let mut others = state.now.participants.iter_mut().filter(|p| p.account != world.address);
+        others.find(|p| p.role == Role::Voter).unwrap().vote = Some(revealed);
+    });
+    world.reconcile().await.unwrap();
+    assert_eq!(world.chain.sent(), ["commitVote", "revealVote"]);
+    assert_eq!(world.status().stopped, None);
 }
 
 #[tokio::test]
