@@ -61,8 +61,9 @@ fn duties(world: &World, state: &mut State, now: Millis) {
     let tip = state.chain.tip().clone();
     for round in &tip.state.rounds {
         let Some(drawn_at) = round.drawn_at else { continue };
-        let in_calm = drawn_at * 1000 > world.plan.calm_at.max(state.down_until) + 60_000;
         for client in &world.clients {
+            let away = state.away.get(&client.address).copied().unwrap_or_default();
+            let in_calm = drawn_at * 1000 > world.plan.calm_at.max(state.down_until).max(away) + 60_000;
             let Some(seat) = round.seat(client.address) else {
                 continue;
             };
@@ -128,6 +129,15 @@ pub(crate) fn look_for_openings(world: &World, state: &mut State, now: Millis) {
     let round = tip.state.current();
     for client in &world.clients {
         let key = (client.address, round.number);
+        let there = state
+            .api
+            .objects
+            .clients
+            .contains_key(&Key::new(NAMESPACE, &client.name));
+        if !there {
+            // Deleted when its duties were done. A deep reorg may bring them back, and there is nobody to do them.
+            state.away.insert(client.address, now);
+        }
         let Some(seat) = round.seat(client.address) else {
             continue;
         };
@@ -135,7 +145,7 @@ pub(crate) fn look_for_openings(world: &World, state: &mut State, now: Millis) {
             // It acted in time. If that is undone, what counts is what can be done from then on.
             state.openings.remove(&key);
         }
-        if !can_reveal(world, state, round, seat) {
+        if !there || !can_reveal(world, state, round, seat) {
             state.shown_open.remove(&key);
             continue;
         }

@@ -251,6 +251,7 @@ fn world(plan: Plan, bug: Option<Bug>, time: Arc<Time>, mut random: Random, keep
         views: BTreeMap::new(),
         taken_back: BTreeSet::new(),
         refused_stakes: BTreeSet::new(),
+        away: BTreeMap::new(),
         down_until: 0,
         two_led: 0,
         interrupted: 0,

@@ -115,6 +115,8 @@ pub(crate) struct State {
     pub(crate) taken_back: BTreeSet<u32>,
     /// Clients whose stake was refused in a block that was confirmed and then taken back by a deeper reorg.
     pub(crate) refused_stakes: BTreeSet<Address>,
+    /// When clients were last without an FLClient.
+    pub(crate) away: BTreeMap<Address, Millis>,
     /// No process starts before.
     pub(crate) down_until: Millis,
     /// When two processes were last alive at once.
