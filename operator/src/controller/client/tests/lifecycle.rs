@@ -211,8 +211,8 @@ async fn the_stored_vote_wins_over_a_re_run_that_came_to_another_one() {
     assert_eq!(vote.hash, model(0x77));
 }
 
-#[tokio::test]
-async fn a_lost_ledger_entry_is_rebuilt_from_the_seed_and_the_result() {
+/// A voter that committed, and whose stored vote is gone.
+async fn with_a_lost_vote() -> World {
     let world = World::drawn(Role::Voter);
     world.open_commit();
     world.reconcile().await.unwrap();
@@ -223,6 +223,12 @@ async fn a_lost_ledger_entry_is_rebuilt_from_the_seed_and_the_result() {
             .secrets
             .retain(|key, _| !key.name.starts_with("fl-alliance-vote-"))
     });
+    world
+}
+
+#[tokio::test]
+async fn a_lost_ledger_entry_is_rebuilt_from_the_seed_and_the_result() {
+    let world = with_a_lost_vote().await;
     world.open_reveal();
     world.reconcile().await.unwrap();
     assert_eq!(world.chain.sent(), ["commitVote", "revealVote"]);
@@ -230,16 +236,8 @@ async fn a_lost_ledger_entry_is_rebuilt_from_the_seed_and_the_result() {
 
 #[tokio::test]
 async fn a_vote_lost_with_its_job_stops_the_client_until_another_voter_shows_the_model() {
-    let world = World::drawn(Role::Voter);
-    world.open_commit();
-    world.reconcile().await.unwrap();
-    world.succeed(Step::Vote, voted(model(0x77), Score::Against));
-    world.reconcile().await.unwrap();
-    world.cluster.edit(|state| {
-        let vote = |key: &crate::cluster::Key| key.name.starts_with("fl-alliance-vote-");
-        state.secrets.retain(|key, _| !vote(key));
-        state.jobs.clear();
-    });
+    let world = with_a_lost_vote().await;
+    world.cluster.edit(|state| state.jobs.clear());
     world.open_reveal();
     world.reconcile().await.unwrap();
     assert_eq!(world.status().stopped.as_deref(), Some(reason::FOREIGN_COMMITMENT));
