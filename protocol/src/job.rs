@@ -1,15 +1,24 @@
 //! The documents that pass between controller, gateway and trainer. They carry a version; the controller accepts the
 //! current one and the one before.
 
+mod exit;
+mod progress;
+mod result;
+
 use serde::{Deserialize, Serialize};
 
-use crate::types::{Address, B256, DefinitionHash, IncludedMask, ModelHash, Round, RoundDigest, Score, Timestamp};
+pub use self::{
+    exit::ExitCode,
+    progress::{JobProgress, MAX_PROGRESS_BYTES, Stage},
+    result::{
+        BaseReport, CheckResult, ClassCount, DataReport, ExcludedSeat, JobResult, MAX_RESULT_BYTES, SpentPrivacy,
+        StepResult, TrainResult, VoteResult,
+    },
+};
+use crate::types::{Address, B256, DefinitionHash, ModelHash, Round, RoundDigest, Timestamp};
 
 /// Version of [`JobInput`] and [`JobResult`] written by this code.
 pub const DOCUMENT_VERSION: u32 = 1;
-
-/// Largest result line, in bytes: it must also fit a termination message.
-pub const MAX_RESULT_BYTES: usize = 2048;
 
 /// Where the per-Job Secret is mounted in a trainer pod.
 pub const INPUT_DIRECTORY: &str = "/var/run/fl-alliance";
@@ -174,235 +183,5 @@ impl Default for Checkpoints {
             scratch_bytes: None,
             gateway_bytes: None,
         }
-    }
-}
-
-/// Largest progress document, in bytes.
-pub const MAX_PROGRESS_BYTES: usize = 512;
-
-/// How far a running Job is. Handed to the gateway now and then, which keeps the newest in memory only: nothing is decided
-/// by it, and losing it costs nothing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct JobProgress {
-    pub version: u32,
-    pub stage: Stage,
-    /// The running epoch, counted from 1, of how many; training only.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub epoch: Option<u32>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub epochs: Option<u32>,
-    /// Optimizer steps so far.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub steps: Option<u64>,
-    /// Decimal string: mean training loss of the running epoch.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub loss: Option<String>,
-    /// Decimal string.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub records_per_second: Option<String>,
-    /// When the stage is expected to end; absolute, so that it stays true while it is on its way.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expected_end: Option<Timestamp>,
-    /// The step after which an earlier process of this Job was interrupted and this one went on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub resumed_from: Option<u64>,
-}
-
-/// What a Job is busy with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Stage {
-    /// Reading the participant's data.
-    Reading,
-    /// Fetching models.
-    Fetching,
-    Training,
-    Aggregating,
-    Evaluating,
-    /// Handing in model and result.
-    HandingIn,
-}
-
-impl Stage {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Reading => "reading",
-            Self::Fetching => "fetching",
-            Self::Training => "training",
-            Self::Aggregating => "aggregating",
-            Self::Evaluating => "evaluating",
-            Self::HandingIn => "handingIn",
-        }
-    }
-}
-
-/// The last line of a trainer: to the gateway, and into the termination message.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct JobResult {
-    pub version: u32,
-    /// keccak256 of the identity in RFC 8785 form, as in the input this answers.
-    pub identity_hash: B256,
-    #[serde(flatten)]
-    pub outcome: StepResult,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "step", rename_all = "lowercase")]
-pub enum StepResult {
-    Check(CheckResult),
-    Train(TrainResult),
-    Vote(VoteResult),
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct CheckResult {
-    pub genesis_model: ModelHash,
-    pub train_samples: u32,
-    pub test_samples: u32,
-    pub classes: u32,
-    /// `cpu` or `cuda:0`.
-    pub device: String,
-    /// What was read; a trainer of an older version says nothing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub data: Option<DataReport>,
-    /// Of a module that has one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub base_model: Option<BaseReport>,
-}
-
-/// A base model whose files were found to be what its manifest says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct BaseReport {
-    /// SHA-256 of the manifest.
-    pub manifest: ModelHash,
-    pub files: u32,
-    pub bytes: u64,
-    /// Over names, sizes and times of last change.
-    pub stamp: B256,
-}
-
-/// What was read of a data volume. It says nothing about single records but where rejected ones are.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct DataReport {
-    pub files: u32,
-    /// All that were found, the rejected ones included.
-    pub records: u32,
-    pub rejected: u32,
-    /// The first few of the rejected: file, line and why.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub rejections: Vec<String>,
-    /// In the definition's order; the first ones if there are many.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub classes: Vec<ClassCount>,
-}
-
-/// Accepted records of one class.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ClassCount {
-    pub name: String,
-    pub train: u32,
-    pub test: u32,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct TrainResult {
-    pub model: ModelHash,
-    pub epochs: u32,
-    pub steps: u64,
-    /// Decimal strings: results travel through systems that round floats.
-    pub loss: String,
-    pub test_metric: String,
-    pub seconds: String,
-    /// True if `finishBy` came before the definition's last epoch.
-    pub stopped_early: bool,
-    /// Of a private training; absent otherwise.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub privacy: Option<SpentPrivacy>,
-    /// The step after which the last interruption was made good; absent if there was none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub resumed_from: Option<u64>,
-}
-
-/// At most what this task has cost the records of a participant that trained in every round so far.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SpentPrivacy {
-    /// Decimal strings.
-    pub epsilon: String,
-    pub delta: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct VoteResult {
-    /// The aggregate; the start model's hash when nothing could be included.
-    pub aggregate: ModelHash,
-    pub score: Score,
-    pub mask: IncludedMask,
-    pub start_metric: String,
-    pub aggregate_metric: String,
-    /// Seats left out of the mask and why (at most 20 words each).
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub excluded: Vec<ExcludedSeat>,
-    /// The rule that took the place of the definition's, because too few contributions were included for that one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fallback: Option<String>,
-    /// Seats in the mask whose contribution a rule that selects did not use.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub unused: Vec<u32>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ExcludedSeat {
-    pub seat: u32,
-    pub reason: String,
-}
-
-/// Exit codes of the trainer. Those of [`ExitCode::FINAL`] fail the Job at once, [`ExitCode::Stopped`] does not count as
-/// a failure (podFailurePolicy).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ExitCode {
-    Ok = 0,
-    /// Worth another try: network, gateway not reachable.
-    Transient = 1,
-    /// The data cannot be read as the format says, or is empty.
-    Data = 64,
-    /// The definition cannot be run.
-    Definition = 65,
-    /// Out of memory (also what a killed process looks like: 137).
-    Memory = 66,
-    /// The input document is not what this trainer understands.
-    Input = 67,
-    /// The requested device is not there.
-    Device = 68,
-    /// The gateway refused this Job (token, different second write).
-    Refused = 69,
-    /// Stopped by SIGTERM, which comes from outside: an eviction, a node that is drained. 128 + 15, as shells say it.
-    Stopped = 143,
-}
-
-impl ExitCode {
-    pub const FINAL: [i32; 6] = [64, 65, 66, 67, 68, 69];
-
-    pub fn from_code(code: i32) -> Option<Self> {
-        Some(match code {
-            0 => Self::Ok,
-            1 => Self::Transient,
-            64 => Self::Data,
-            65 => Self::Definition,
-            66 | 137 => Self::Memory,
-            67 => Self::Input,
-            68 => Self::Device,
-            69 => Self::Refused,
-            143 => Self::Stopped,
-            _ => return None,
-        })
     }
 }
