@@ -18,8 +18,9 @@ use super::{
         retry,
     },
     ledger::Ledger,
-    observe::{Observed, vote_key, wait_until},
+    observe::{Observed, wait_until},
     problem::Problem,
+    stored_vote::vote_key,
 };
 use crate::{
     chain::{ChainError, Mined},

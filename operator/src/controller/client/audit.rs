@@ -14,8 +14,9 @@ use protocol::{
 use super::{
     ClientError,
     ledger::Ledger,
-    observe::{Observed, either_way, key_of},
+    observe::Observed,
     problem::Problem,
+    stored_vote::{either_way, key_of},
 };
 use crate::controller::context::Context;
 

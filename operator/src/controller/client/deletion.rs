@@ -7,11 +7,7 @@ use protocol::{
     types::Amount,
 };
 
-use super::{
-    ClientError, duty,
-    events::Events,
-    observe::{Hold, Observed},
-};
+use super::{ClientError, duty, events::Events, hold::Hold, observe::Observed};
 use crate::{
     cluster::{FINALIZER, Key},
     controller::context::Context,

@@ -11,6 +11,7 @@ mod duplicates;
 mod duty;
 mod error;
 mod events;
+mod hold;
 mod jobs;
 pub mod ledger;
 mod observe;
@@ -20,6 +21,7 @@ mod record;
 mod results;
 mod running;
 mod status;
+mod stored_vote;
 #[cfg(test)]
 mod tests;
 mod totals;
@@ -34,7 +36,10 @@ use protocol::decide::decide;
 
 pub use error::ClientError;
 
-use self::observe::{Hold, Observation, Observed};
+use self::{
+    hold::Hold,
+    observe::{Observation, Observed},
+};
 use super::context::Context;
 use crate::cluster::{ClusterError, FINALIZER, Key};
 

@@ -9,21 +9,18 @@ use crds::{
 };
 use protocol::{
     client::{ClientView, JobState, JobView},
-    commitment::LedgerKey,
     job::{CheckResult, DOCUMENT_VERSION, JobIdentity, JobResult, Step, StepResult},
     snapshot::TaskSnapshot,
-    types::{Address, IncludedMask, ModelHash, Role, Round, RoundDigest, Score, Timestamp},
+    types::{Address, ModelHash, Round, RoundDigest, Timestamp},
 };
 
 use super::{
     ClientError,
     audit::audit,
     duplicates,
+    hold::Hold,
     jobs::state::{self, ObservedJob},
-    ledger::{Evidence, Ledger},
-    pokes,
-    problem::Problem,
-    results, running,
+    pokes, results, running, stored_vote,
     validate::{ValidatedClient, validate},
 };
 use crate::{
@@ -34,10 +31,6 @@ use crate::{
         keys,
     },
 };
-
-/// How soon to look again at what only a person can mend and nothing wakes us about.
-const RETRY: Duration = Duration::from_secs(10);
-const RETRY_STALLED: Duration = Duration::from_secs(30);
 
 /// A client whose task, chain and key are at hand.
 pub(super) struct Observed {
@@ -54,39 +47,6 @@ pub(super) struct Observed {
     pub(super) ledger: LedgerStatus,
     /// The gateway did not answer when asked for results.
     pub(super) store_problem: Option<String>,
-}
-
-/// What stands in the way before anything can be decided.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Hold {
-    pub(super) problem: Problem,
-    /// The condition it shows on beside `Ready`.
-    pub(super) condition: Option<&'static str>,
-    /// Only a change of some object helps.
-    pub(super) stalled: bool,
-    pub(super) retry: Duration,
-    /// The key is gone: a duty cannot be finished.
-    pub(super) without_key: bool,
-}
-
-impl Hold {
-    pub(super) fn new(reason: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            problem: Problem::new(reason, message),
-            condition: None,
-            stalled: false,
-            retry: RETRY,
-            without_key: false,
-        }
-    }
-
-    pub(super) fn stalled(self) -> Self {
-        Self {
-            stalled: true,
-            retry: RETRY_STALLED,
-            ..self
-        }
-    }
 }
 
 pub(super) enum Observation {
@@ -187,7 +147,7 @@ pub(super) async fn observe(object: &Arc<FLClient>, ctx: &Context) -> Result<Obs
     };
     observed.ledger = audit(&observed, ctx).await?;
     observe_jobs(&mut observed, ctx).await?;
-    observe_ledger(&mut observed, ctx).await?;
+    stored_vote::observe(&mut observed, ctx).await?;
     // What it was drawn for is still done: silence is slashed for certain, and the contract takes one vote only.
     observed.view.draining |= observed.ledger.foreign_round.is_some();
     Ok(Observation::Ready(Box::new(observed)))
@@ -319,88 +279,6 @@ fn passed_check(observed: &Observed) -> Option<JobView> {
             }),
         })),
     })
-}
-
-/// The stored vote for the present state of the round. If the chain has a commitment and the entry is lost, it is
-/// looked for: the salt is derived, so the right vote gives the same commitment.
-async fn observe_ledger(observed: &mut Observed, ctx: &Context) -> Result<(), ClientError> {
-    let Some(us) = observed.snapshot.participant(observed.view.participant) else {
-        return Ok(());
-    };
-    let owes_vote = us.role == Role::Voter && us.vote.is_none() && !observed.snapshot.round.settled;
-    if !owes_vote || (observed.snapshot.round.commit_open.is_none() && us.commitment.is_none()) {
-        return Ok(());
-    }
-    let key = vote_key(observed);
-    let ledger = Ledger::new(ctx);
-    let entry = ledger.find(&key).await?;
-    observed.view.ledger = match (entry, us.commitment) {
-        (None, Some(commitment)) => {
-            let rebuilt = ledger.rebuild(&key, commitment, candidates(observed)).await?;
-            rebuilt.into_iter().collect()
-        }
-        (Some(entry), Some(commitment)) if entry.commitment != commitment => {
-            let found = ledger.explain(&key, commitment, candidates(observed)).await?;
-            observed.ledger.foreign_round = Some(key.round.0);
-            match found {
-                // Not what we stored, but we can reveal it, and nobody else may.
-                Evidence::OfACopy(theirs) => vec![entry, theirs],
-                _ => vec![entry],
-            }
-        }
-        (entry, _) => entry.into_iter().collect(),
-    };
-    Ok(())
-}
-
-/// The stored vote of the round as it is now.
-pub(super) fn vote_key(observed: &Observed) -> LedgerKey {
-    key_of(&observed.snapshot, observed.view.participant)
-}
-
-/// What a vote in the snapshot's round is kept under.
-pub(super) fn key_of(snapshot: &TaskSnapshot, voter: Address) -> LedgerKey {
-    LedgerKey {
-        chain_id: snapshot.chain_id,
-        task: snapshot.task,
-        round: snapshot.round.round,
-        voter,
-        round_digest: snapshot.round.round_digest,
-    }
-}
-
-/// What a lost vote may have been: what our Job computed, what others revealed, each with either score, and the vote for
-/// nothing.
-fn candidates(observed: &Observed) -> Vec<(ModelHash, Score, IncludedMask)> {
-    let digest = observed.snapshot.round.round_digest;
-    let computed = observed
-        .jobs
-        .iter()
-        .filter(|job| job.identity.digest == digest)
-        .filter_map(|job| match &job.state {
-            JobState::Succeeded(result) => match &result.outcome {
-                StepResult::Vote(vote) => Some((vote.aggregate, vote.mask)),
-                StepResult::Check(_) | StepResult::Train(_) => None,
-            },
-            _ => None,
-        });
-    let revealed = observed
-        .snapshot
-        .voters()
-        .filter_map(|voter| voter.vote.map(|vote| (vote.hash, vote.mask)));
-    either_way(&observed.snapshot, computed.chain(revealed))
-}
-
-/// Each of these models with either score, and the vote for nothing.
-pub(super) fn either_way(
-    snapshot: &TaskSnapshot,
-    models: impl Iterator<Item = (ModelHash, IncludedMask)>,
-) -> Vec<(ModelHash, Score, IncludedMask)> {
-    let nothing = (snapshot.round.start_model, IncludedMask::default());
-    models
-        .chain([nothing])
-        .flat_map(|(hash, mask)| [(hash, Score::For, mask), (hash, Score::Against, mask)])
-        .collect()
 }
 
 /// Seconds until `at` by the wall clock.

@@ -19,7 +19,8 @@ use protocol::{
 use super::{
     audit,
     duty::{self, Duty},
-    observe::{Hold, Observed, check_identity},
+    hold::Hold,
+    observe::{Observed, check_identity},
     problem::Problem,
     results::{last_training, last_vote, preflight},
     running,
