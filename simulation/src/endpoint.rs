@@ -1,9 +1,11 @@
 //! A node's JSON-RPC, with a view of the chain of its own.
 
+mod text;
+
 use std::sync::Arc;
 
 use alloy::{
-    primitives::{Address, B256, Bytes},
+    primitives::{B256, Bytes},
     sol_types::{SolCall, SolInterface, SolValue},
 };
 use async_trait::async_trait;
@@ -17,6 +19,7 @@ use operator::chain::{
 use protocol::types::Phase;
 use serde_json::{Value, value::RawValue};
 
+use self::text::{address, header, number, quoted, refused, reverted};
 use crate::{
     calls::{Caller, Lost},
     chain::{Block, GAS, GWEI, Refusal},
@@ -95,41 +98,6 @@ fn name_of(method: &str) -> &'static str {
         "eth_blockNumber",
     ];
     METHODS.iter().find(|m| **m == method).copied().unwrap_or("eth_unknown")
-}
-
-fn refused(message: &str) -> CallError {
-    CallError::Rpc {
-        code: -32000,
-        message: message.to_owned(),
-        data: None,
-    }
-}
-
-fn reverted(why: &str) -> CallError {
-    CallError::Rpc {
-        code: 3,
-        message: format!("execution reverted: {why}"),
-        data: None,
-    }
-}
-
-fn quoted(bytes: &[u8]) -> String {
-    format!("\"0x{}\"", alloy::hex::encode(bytes))
-}
-
-fn address(value: &Value) -> Option<Address> {
-    value.as_str()?.parse().ok()
-}
-
-fn number(value: &Value) -> Option<u64> {
-    u64::from_str_radix(value.as_str()?.strip_prefix("0x")?, 16).ok()
-}
-
-fn header(block: &Block) -> String {
-    format!(
-        r#"{{"number":"{:#x}","hash":"{}","parentHash":"{}","timestamp":"{:#x}","baseFeePerGas":"{:#x}","gasLimit":"0x1c9c380"}}"#,
-        block.number, block.hash, block.parent, block.time, block.base_fee
-    )
 }
 
 impl Endpoint {
