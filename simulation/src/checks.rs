@@ -95,9 +95,7 @@ fn missed(round: &RoundModel, seat: &Seat) -> Option<&'static str> {
 /// confirmed or its last quarter begun, some process was able to act for a while: alive, its endpoints and the API server
 /// reachable and current, funds there, and the price below the cap.
 fn revealed(state: &mut State, client: &Participant, round: &RoundModel, seat: &Seat, now: Millis) {
-    let ours = seat
-        .commitment
-        .is_some_and(|c| !state.foreign.committed(client.address, c));
+    let ours = state.foreign.is_own(client.address, seat.commitment);
     let judged = seat.role == Role::Voter && ours && round.finished_at != 0;
     if !judged || round.outcome == Outcome::Void {
         return;
@@ -145,7 +143,9 @@ pub(crate) fn look_for_openings(world: &World, state: &mut State, now: Millis) {
             // It acted in time. If that is undone, what counts is what can be done from then on.
             state.openings.remove(&key);
         }
-        if !there || !can_reveal(world, state, round, seat) {
+        // What somebody else committed to, only they can reveal.
+        let ours = state.foreign.is_own(client.address, seat.commitment);
+        if !there || !ours || !can_reveal(world, state, round, seat) {
             state.shown_open.remove(&key);
             continue;
         }
@@ -160,7 +160,7 @@ pub(crate) fn look_for_openings(world: &World, state: &mut State, now: Millis) {
 
 fn can_reveal(world: &World, state: &State, round: &RoundModel, seat: &Seat) -> bool {
     let tip = state.chain.tip();
-    if seat.commitment.is_none() || seat.vote.is_some() || tip.state.phase(tip.time) != Phase::Reveal {
+    if seat.vote.is_some() || tip.state.phase(tip.time) != Phase::Reveal {
         return false;
     }
     let times = round.times(&world.plan.parameters, tip.time);

@@ -200,9 +200,8 @@ fn owes_nothing(world: &World, state: &mut State, us: Address, name: &str) {
     let tip = state.chain.tip().clone();
     let round = tip.state.current();
     let open = matches!(tip.state.phase(tip.time), Phase::Commit | Phase::Reveal);
-    let foreign = &state.foreign;
-    let ours = |seat: &crate::round::Seat| seat.commitment.is_some_and(|c| !foreign.committed(us, c));
-    if open && round.seat(us).is_some_and(|seat| ours(seat) && seat.vote.is_none()) {
+    let seat = round.seat(us);
+    if open && seat.is_some_and(|seat| state.foreign.is_own(us, seat.commitment) && seat.vote.is_none()) {
         let text = format!("{name} is let go with the reveal of round {} undone", round.number);
         state.violation(world.now(), text);
     }

@@ -37,6 +37,11 @@ impl Foreign {
         self.commitments.contains(&(who, commitment))
     }
 
+    /// Whether there is a commitment, and the client's own operator made it.
+    pub(crate) fn is_own(&self, who: Address, commitment: Option<Commitment>) -> bool {
+        commitment.is_some_and(|commitment| !self.committed(who, commitment))
+    }
+
     pub(crate) fn ever(&self, who: Address) -> bool {
         self.commitments.iter().any(|(account, _)| *account == who)
     }
