@@ -34,6 +34,8 @@ pub(crate) struct State {
     pub(crate) stuck: bool,
     /// Of later blocks the node has no logs yet.
     pub(crate) log_head: u64,
+    /// The FLChain names the task's manager.
+    pub(crate) trusted: bool,
     /// What was mined with success, in order.
     pub(crate) sent: Vec<(Address, Transaction)>,
 }
@@ -57,6 +59,7 @@ impl FakeChain {
             refuse: None,
             stuck: false,
             log_head: u64::MAX,
+            trusted: true,
             sent: Vec::new(),
         };
         Self {
@@ -378,7 +381,13 @@ impl ChainAccess for FakeChain {
     }
 
     fn trusted_managers(&self) -> Vec<TrustedManager> {
-        Vec::new()
+        let manager = self.edit(|state| state.trusted.then_some(state.now.state.manager));
+        let pinned_to_nothing = |address| TrustedManager {
+            address,
+            code_hash: None,
+            implementation_code_hash: None,
+        };
+        manager.map(pinned_to_nothing).into_iter().collect()
     }
 
     fn watch(&self, _task: Address) {}

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use crds::FLTask;
 use kube::ResourceExt;
-use protocol::types::Round;
+use protocol::types::{Address, Round};
 
 pub use error::TaskError;
 
@@ -38,7 +38,7 @@ pub async fn reconcile(key: &Key, ctx: &Context) -> Result<Next, TaskError> {
         return Ok(None);
     };
     if task.metadata.deletion_timestamp.is_some() {
-        return Ok(release_if_unreferenced(key, ctx).await?);
+        return Ok(release_if_unreferenced(key, &task, ctx).await?);
     }
     ctx.cluster.set_task_finalizer(key, true).await?;
     match follow(key, &task, ctx).await {
@@ -105,15 +105,28 @@ async fn not_final(key: &Key, task: &FLTask, ctx: &Context) -> Result<Vec<Round>
     Ok(rounds.take(observe::ROUNDS_AT_ONCE as usize).map(Round).collect())
 }
 
-/// A task waits in deletion while clients refer to it: they still have stake and duties there.
-async fn release_if_unreferenced(key: &Key, ctx: &Context) -> Result<Next, ClusterError> {
+/// A task waits in deletion while clients refer to it: they still have stake and duties there, and need its contract
+/// for them, which a status that was lost or overwritten names no more.
+async fn release_if_unreferenced(key: &Key, task: &FLTask, ctx: &Context) -> Result<Next, ClusterError> {
     let referred = clients_of(key, ctx.cluster.as_ref()).await?;
     if referred.is_empty() {
         ctx.cluster.set_task_finalizer(key, false).await?;
         return Ok(None);
     }
-    record::waiting_for_clients(key, &referred, ctx).await?;
+    let contract = match existing_contract(task, ctx).await {
+        Err(TaskError::Cluster(error)) => return Err(error),
+        found => found,
+    };
+    record::waiting_for_clients(key, task, contract, &referred, ctx).await?;
     Ok(Some(Duration::from_secs(30)))
+}
+
+async fn existing_contract(task: &FLTask, ctx: &Context) -> Result<Option<Address>, TaskError> {
+    if let Some(known) = task.status.as_ref().and_then(|status| status.contract) {
+        return Ok(Some(known));
+    }
+    let chain = ctx.chains.get(&task.spec.chain_ref.name).await?;
+    resolve::existing(task, &chain, ctx).await
 }
 
 /// Names of the FLClients that refer to this task.

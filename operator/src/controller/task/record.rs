@@ -106,15 +106,22 @@ pub(super) async fn creating(task: &FLTask, creator: Address, ctx: &Context) -> 
     write(&key, &before, now, ctx).await
 }
 
-/// While FLClients still refer to a task that is being deleted.
-pub(super) async fn waiting_for_clients(key: &Key, clients: &[String], ctx: &Context) -> Result<(), ClusterError> {
-    let Some(task) = ctx.cluster.task(key).await? else {
-        return Ok(());
-    };
+/// While FLClients still refer to a task that is being deleted; with the contract that they act on, as far as it is known.
+pub(super) async fn waiting_for_clients(
+    key: &Key,
+    task: &FLTask,
+    contract: Result<Option<Address>, TaskError>,
+    clients: &[String],
+    ctx: &Context,
+) -> Result<(), ClusterError> {
     let before = task.status.clone().unwrap_or_default();
     let mut now = before.clone();
-    let message = format!("waiting for these FLClients to be deleted: {}", clients.join(", "));
-    Setter::new(&task, &mut now, ctx.clock.now()).condition(types::READY, false, reason::DELETING, &message);
+    let mut message = format!("waiting for these FLClients to be deleted: {}", clients.join(", "));
+    match contract {
+        Ok(contract) => now.contract = contract,
+        Err(error) => message += &format!("; which contract they act on is not known: {error}"),
+    }
+    Setter::new(task, &mut now, ctx.clock.now()).condition(types::READY, false, reason::DELETING, &message);
     write(key, &before, now, ctx).await
 }
 

@@ -11,18 +11,50 @@ use protocol::{
 
 use super::{definition, error::TaskError, record};
 use crate::{
-    chain::Registration,
+    chain::{Registration, SigningKey},
     controller::context::{ChainAccess, Context, TrustedManager},
 };
 
-/// The task's contract: an address on this chain, registered at a trusted manager with the expected code.
+/// The task's contract: an address on this chain, registered at a trusted manager with the expected code. What is to be
+/// created and is not there yet is created.
 pub(super) async fn contract(task: &FLTask, chain: &Arc<dyn ChainAccess>, ctx: &Context) -> Result<Address, TaskError> {
+    match find(task, chain, ctx).await? {
+        Found::There(contract) => Ok(contract),
+        Found::NotYet(creation) => creation.send(task, chain, ctx).await,
+    }
+}
+
+/// The same, without creating anything; `None` if that would have to come first.
+pub(super) async fn existing(
+    task: &FLTask,
+    chain: &Arc<dyn ChainAccess>,
+    ctx: &Context,
+) -> Result<Option<Address>, TaskError> {
+    match find(task, chain, ctx).await? {
+        Found::There(contract) => Ok(Some(contract)),
+        Found::NotYet(_) => Ok(None),
+    }
+}
+
+enum Found<'a> {
+    There(Address),
+    NotYet(Box<Creation<'a>>),
+}
+
+/// A task that may be created: its manager can be trusted, and there is none of this creator and salt.
+struct Creation<'a> {
+    spec: &'a CreateTask,
+    key: SigningKey,
+    definition: TaskDefinition,
+}
+
+async fn find<'a>(task: &'a FLTask, chain: &Arc<dyn ChainAccess>, ctx: &Context) -> Result<Found<'a>, TaskError> {
     // Once verified, the address stands in status: contracts do not move, and managers do not unregister live tasks.
     if let Some(known) = task.status.as_ref().and_then(|s| s.contract) {
-        return Ok(known);
+        return Ok(Found::There(known));
     }
     match (&task.spec.contract, &task.spec.create) {
-        (Some(address), _) => joined(*address, chain).await,
+        (Some(address), _) => joined(*address, chain).await.map(Found::There),
         (None, Some(create)) => created(task, create, chain, ctx).await,
         // CEL rules this out; an object from before the rule says so instead of looping.
         (None, None) => Err(TaskError::DefinitionInvalid(
@@ -57,12 +89,12 @@ fn verify_code(manager: &TrustedManager, found: &Registration) -> Result<(), Tas
     }
 }
 
-async fn created(
+async fn created<'a>(
     task: &FLTask,
-    create: &CreateTask,
+    create: &'a CreateTask,
     chain: &Arc<dyn ChainAccess>,
     ctx: &Context,
-) -> Result<Address, TaskError> {
+) -> Result<Found<'a>, TaskError> {
     let manager = chain
         .trusted_managers()
         .into_iter()
@@ -87,23 +119,33 @@ async fn created(
                 chain: chain_hash,
             });
         }
-        return Ok(existing);
+        return Ok(Found::There(existing));
     }
-    if !reader.is_creator_allowed(manager.address, creator).await? {
-        return Err(TaskError::CreatorNotAllowed {
-            creator,
-            manager: manager.address,
-        });
+    Ok(Found::NotYet(Box::new(Creation {
+        spec: create,
+        key,
+        definition,
+    })))
+}
+
+impl Creation<'_> {
+    async fn send(self, task: &FLTask, chain: &Arc<dyn ChainAccess>, ctx: &Context) -> Result<Address, TaskError> {
+        let Self { spec, key, definition } = self;
+        let creator = key.address();
+        let manager = spec.manager;
+        if !chain.reader().is_creator_allowed(manager, creator).await? {
+            return Err(TaskError::CreatorNotAllowed { creator, manager });
+        }
+        let parameters = spec
+            .parameters
+            .parameters(definition.hash(), genesis_hash(&definition)?);
+        let allow_list = spec.parameters.allow_list.clone().unwrap_or_default();
+        record::creating(task, creator, ctx).await?;
+        Ok(chain
+            .sender(key)
+            .create_task(manager, spec.salt, &parameters, &allow_list)
+            .await?)
     }
-    let parameters = create
-        .parameters
-        .parameters(definition.hash(), genesis_hash(&definition)?);
-    let allow_list = create.parameters.allow_list.clone().unwrap_or_default();
-    record::creating(task, creator, ctx).await?;
-    Ok(chain
-        .sender(key)
-        .create_task(manager.address, create.salt, &parameters, &allow_list)
-        .await?)
 }
 
 fn genesis_hash(definition: &TaskDefinition) -> Result<ModelHash, TaskError> {

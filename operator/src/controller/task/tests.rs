@@ -178,6 +178,7 @@ async fn a_settled_round_becomes_final_and_is_announced_once() {
 #[tokio::test]
 async fn a_contract_that_no_trusted_manager_knows_is_not_named() {
     let world = World::new();
+    world.chain.edit(|state| state.trusted = false);
     world
         .cluster
         .edit(|s| s.tasks.get_mut(&task_key()).unwrap().status = None);
@@ -276,6 +277,37 @@ async fn a_deleted_task_waits_for_its_clients() {
         task.is_some_and(|t| t.metadata.finalizers.iter().flatten().any(|f| f == FINALIZER))
     });
     assert!(!held);
+}
+
+#[tokio::test]
+async fn a_deleted_task_whose_status_was_lost_names_its_contract_again() {
+    let world = World::new();
+    run(&world).await.unwrap();
+    let contract = status(&world).contract;
+    assert!(contract.is_some());
+    world.cluster.edit(|s| {
+        let task = s.tasks.get_mut(&task_key()).unwrap();
+        task.metadata.deletion_timestamp = crds::rfc3339(Timestamp(START));
+        task.status = None;
+    });
+    run(&world).await.unwrap();
+    assert_eq!(
+        status(&world).contract,
+        contract,
+        "its clients cannot do their duty without"
+    );
+    assert_eq!(ready(&world).1, reason::DELETING);
+    // Nothing to act on, nothing to create: then it says what is missing, and goes with its clients all the same.
+    world.cluster.edit(|s| {
+        let task = s.tasks.get_mut(&task_key()).unwrap();
+        (task.status, task.spec.contract, task.spec.create) = (None, None, None);
+    });
+    run(&world).await.unwrap();
+    assert_eq!(status(&world).contract, None);
+    let (_, reason_, message) = ready(&world);
+    assert_eq!(reason_, reason::DELETING);
+    assert!(message.contains("neither contract nor create is set"), "{message}");
+    assert!(world.chain.sent().is_empty());
 }
 
 #[tokio::test]
