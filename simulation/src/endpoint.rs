@@ -82,9 +82,10 @@ impl Transport for Endpoint {
 }
 
 fn name_of(method: &str) -> &'static str {
-    const METHODS: [&str; 13] = [
+    const METHODS: [&str; 14] = [
         "eth_chainId",
         "eth_getBlockByNumber",
+        "eth_getBlockByHash",
         "eth_call",
         "eth_getCode",
         "eth_getLogs",
@@ -132,12 +133,16 @@ impl Endpoint {
         match method {
             "eth_chainId" => Ok(format!("\"{CHAIN_ID:#x}\"")),
             "eth_getBlockByNumber" => Ok(self.block_by_number(state, &params[0])),
+            "eth_getBlockByHash" => {
+                let block = self.block_there(state, &params[0]);
+                Ok(block.map_or_else(|| "null".to_owned(), |block| header(&block)))
+            }
             "eth_getCode" => {
                 let code = address(&params[0]).is_some_and(has_code);
                 Ok(if code { "\"0x6001\"" } else { "\"0x\"" }.to_owned())
             }
             "eth_call" => self.view(state, params),
-            "eth_getLogs" => Ok(self.logs(state, &params[0])),
+            "eth_getLogs" => self.logs(state, &params[0]),
             "eth_getTransactionCount" => self.nonce(state, params),
             "eth_maxPriorityFeePerGas" => Ok(format!("\"{:#x}\"", GWEI / 10)),
             "eth_gasPrice" => Ok(format!("\"{:#x}\"", state.chain.base_fee)),
@@ -218,12 +223,27 @@ impl Endpoint {
         Ok(quoted(&bytes))
     }
 
-    fn logs(&self, state: &State, filter: &Value) -> String {
-        let head = self.head(state);
-        let from = number(&filter["fromBlock"]).unwrap_or(0);
-        let to = number(&filter["toBlock"]).unwrap_or(0).min(head.number);
+    /// The block of this hash, if this node is that far.
+    fn block_there(&self, state: &mut State, hash: &Value) -> Option<Arc<Block>> {
+        let gone = self.caller.world.strikes(state, Fault::RpcBlockGone);
+        let block = state.chain.by_hash(hash.as_str()?.parse().ok()?)?;
+        (block.number <= self.head(state).number && !gone).then(|| block.clone())
+    }
+
+    /// Of one block that must be there, or of those of a range that are.
+    fn logs(&self, state: &mut State, filter: &Value) -> Answer {
+        let (from, mut block) = if let Some(hash) = filter.get("blockHash") {
+            let block = self.block_there(state, hash).ok_or_else(|| refused("unknown block"))?;
+            (block.number, Some(block))
+        } else {
+            let head = self.head(state);
+            let to = number(&filter["toBlock"]).unwrap_or(0).min(head.number);
+            (
+                number(&filter["fromBlock"]).unwrap_or(0),
+                state.chain.ancestor(&head, to),
+            )
+        };
         let mut found = Vec::new();
-        let mut block = state.chain.ancestor(&head, to);
         while let Some(this) = block.filter(|b| b.number >= from) {
             for mined in &this.mined {
                 for (k, log) in mined.logs.iter().enumerate() {
@@ -240,7 +260,7 @@ impl Endpoint {
             }
             block = state.chain.by_hash(this.parent).cloned();
         }
-        format!("[{}]", found.join(","))
+        Ok(format!("[{}]", found.join(",")))
     }
 
     fn nonce(&self, state: &mut State, params: &Value) -> Answer {

@@ -72,7 +72,7 @@ pub(crate) struct Death {
 }
 
 /// Every call of the operator, those made seldom more than once.
-const CALLS: [&str; 48] = [
+const CALLS: [&str; 49] = [
     "apply_client_status",
     "apply_round",
     "apply_task_status",
@@ -94,6 +94,7 @@ const CALLS: [&str; 48] = [
     "eth_estimateGas",
     "eth_getBalance",
     "eth_getBalance",
+    "eth_getBlockByHash",
     "eth_getBlockByNumber",
     "eth_getCode",
     "eth_getCode",

@@ -196,11 +196,27 @@ impl EvmReader {
         Ok(found)
     }
 
+    /// Logs of several contracts in one block. An endpoint without that block refuses, where a range of numbers is
+    /// answered with those of the blocks it has.
+    pub async fn logs_of(&self, addresses: &[Address], block: B256) -> Result<Vec<Log>, ChainError> {
+        let filter = json!([{"address": addresses, "blockHash": block}]);
+        self.rpc.call("eth_getLogs", filter).await
+    }
+
     /// The canonical block of this number, if there is one.
     pub async fn header(&self, number: u64) -> Result<Option<Header>, ChainError> {
         self.rpc
             .call("eth_getBlockByNumber", json!([format!("{number:#x}"), false]))
             .await
+    }
+
+    /// The block of this hash.
+    ///
+    /// # Errors
+    /// [`ChainError::BlockGone`] if the endpoint does not have it.
+    pub async fn header_of(&self, block: B256) -> Result<Header, ChainError> {
+        let header: Option<Header> = self.rpc.call("eth_getBlockByHash", json!([block, false])).await?;
+        header.ok_or_else(|| ChainError::BlockGone(block.to_string()))
     }
 }
 

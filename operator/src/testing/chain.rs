@@ -381,13 +381,15 @@ impl ChainAccess for FakeChain {
     }
 
     fn trusted_managers(&self) -> Vec<TrustedManager> {
-        let manager = self.edit(|state| state.trusted.then_some(state.now.state.manager));
-        let pinned_to_nothing = |address| TrustedManager {
+        let (trusted, address) = self.edit(|state| (state.trusted, state.now.state.manager));
+        if !trusted {
+            return Vec::new();
+        }
+        vec![TrustedManager {
             address,
             code_hash: None,
             implementation_code_hash: None,
-        };
-        manager.map(pinned_to_nothing).into_iter().collect()
+        }]
     }
 
     fn watch(&self, _task: Address) {}

@@ -122,8 +122,8 @@ async fn release_if_unreferenced(key: &Key, task: &FLTask, ctx: &Context) -> Res
 }
 
 async fn existing_contract(task: &FLTask, ctx: &Context) -> Result<Option<Address>, TaskError> {
-    if let Some(known) = task.status.as_ref().and_then(|status| status.contract) {
-        return Ok(Some(known));
+    if let Some(contract) = resolve::known(task) {
+        return Ok(Some(contract));
     }
     let chain = ctx.chains.get(&task.spec.chain_ref.name).await?;
     resolve::existing(task, &chain, ctx).await

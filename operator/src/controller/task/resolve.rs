@@ -15,6 +15,11 @@ use crate::{
     controller::context::{ChainAccess, Context, TrustedManager},
 };
 
+/// Once verified, the address stands in status: contracts do not move, and managers do not unregister live tasks.
+pub(super) fn known(task: &FLTask) -> Option<Address> {
+    task.status.as_ref().and_then(|status| status.contract)
+}
+
 /// The task's contract: an address on this chain, registered at a trusted manager with the expected code. What is to be
 /// created and is not there yet is created.
 pub(super) async fn contract(task: &FLTask, chain: &Arc<dyn ChainAccess>, ctx: &Context) -> Result<Address, TaskError> {
@@ -49,9 +54,8 @@ struct Creation<'a> {
 }
 
 async fn find<'a>(task: &'a FLTask, chain: &Arc<dyn ChainAccess>, ctx: &Context) -> Result<Found<'a>, TaskError> {
-    // Once verified, the address stands in status: contracts do not move, and managers do not unregister live tasks.
-    if let Some(known) = task.status.as_ref().and_then(|s| s.contract) {
-        return Ok(Found::There(known));
+    if let Some(contract) = known(task) {
+        return Ok(Found::There(contract));
     }
     match (&task.spec.contract, &task.spec.create) {
         (Some(address), _) => joined(*address, chain).await.map(Found::There),
