@@ -85,7 +85,7 @@ impl Heads {
             return Ok(());
         }
         let found = match self.events(&last, &head).await {
-            // It lost blocks, or is behind the node that named the head: whose events are missing is not known.
+            // The endpoint lost blocks, or is behind the one that named the head: whose events are missing is not known.
             Err(ChainError::BlockGone(_)) => None,
             found => found?,
         };
