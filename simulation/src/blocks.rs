@@ -90,7 +90,7 @@ fn weather(world: &Arc<World>, state: &mut State, now: u64) {
     }
     if world.strikes(state, Fault::SecondLeader) && state.living() == 1 {
         let world = world.clone();
-        tokio::spawn(async move { process::start(&world) });
+        tokio::spawn(async move { process::start_beside_another(&world) });
     } else if state.living() > 1 && (calm || state.random.chance(20)) {
         let first = state.processes.iter().position(|p| p.alive).unwrap_or_default();
         process::end(world, state, first, now);

@@ -83,6 +83,14 @@ pub(crate) fn outage(world: &Arc<World>, state: &mut State, now: Millis, until: 
     }
 }
 
+/// Starts a second process, unless the first has ended in the same moment: the next one comes in its own time.
+pub(crate) fn start_beside_another(world: &Arc<World>) {
+    let alone = world.lock().living() == 0;
+    if !alone {
+        start(world);
+    }
+}
+
 /// The clock of one process.
 struct ProcessClock(Caller);
 

@@ -145,7 +145,7 @@ async fn drive(world: &Arc<World>) {
         if !world.lock().violations.is_empty() {
             return;
         }
-        if rest.is_none() && world.calm() && over(world) {
+        if rest.is_none() && now >= quiet_since && over(world) {
             // Until the last block is confirmed and every reconcile has seen it; of two processes that lead one may write
             // an old status over the other's, and the one that is left sees that at its next look.
             let seen = now + 60_000 + u64::from(world.plan.depth) * 2_000;
