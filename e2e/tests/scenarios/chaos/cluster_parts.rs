@@ -4,27 +4,37 @@ use e2e::{
     cluster,
     node::Node,
     site::Site,
-    wait::{Look, until},
+    wait::{Look, until_every},
 };
 use k8s_openapi::api::core::v1::Pod;
-use kube::{Api, api::ListParams};
+use kube::{
+    Api,
+    api::{DeleteParams, ListParams},
+};
 use std::time::Duration;
 
-use super::play::{Play, committing, training};
+use super::play::{LOOK, Play, committing, training};
 use crate::lab::lab;
 
-/// Waits until a pod of a step runs, and kills it.
+/// Kills the pods of a step as soon as the node has one. Its containers may run for less than the kubelet takes to say so,
+/// so that a pod need never be seen running.
 async fn kill_trainer(play: &Play, step: &str) {
     let pods: Api<Pod> = play.team.api();
     let labels = format!("fl-alliance.io/step={step}");
-    let running = ListParams::default().labels(&labels).fields("status.phase=Running");
-    until(&format!("a running {step} pod"), Duration::from_secs(120), || async {
-        let found = pods.list(&running).await?.items;
-        Ok(Look::when(!found.is_empty(), (), "none"))
+    let alive = "spec.nodeName!=,status.phase!=Succeeded,status.phase!=Failed";
+    let alive = ListParams::default().labels(&labels).fields(alive);
+    let now = DeleteParams::default().grace_period(0);
+    let what = format!("a {step} pod on the node");
+    until_every(LOOK, &what, Duration::from_secs(180), || async {
+        let killed = pods.delete_collection(&now, &alive).await?.left();
+        Ok(Look::when(
+            killed.is_some_and(|pods| !pods.items.is_empty()),
+            (),
+            "none",
+        ))
     })
     .await
     .unwrap();
-    cluster::kill_pods(&play.team.namespace, &labels).unwrap();
 }
 
 #[tokio::test]

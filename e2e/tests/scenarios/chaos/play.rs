@@ -27,8 +27,8 @@ use crate::{
 
 pub(super) const ROUNDS: u32 = 3;
 const CLIENTS: u16 = 4;
-/// Between two looks at the chain: times that a scenario reports are this exact.
-const LOOK: Duration = Duration::from_millis(100);
+/// Between two looks: times that a scenario reports are this exact.
+pub(super) const LOOK: Duration = Duration::from_millis(100);
 
 /// Where in a round to strike.
 #[derive(Debug, Clone, Copy)]
