@@ -5,7 +5,7 @@ mod text;
 use std::sync::Arc;
 
 use alloy::{
-    primitives::{B256, Bytes},
+    primitives::{B256, Bytes, U256},
     sol_types::{SolCall, SolInterface, SolValue},
 };
 use async_trait::async_trait;
@@ -13,6 +13,7 @@ use operator::chain::{
     bindings::{
         FlockTask::{parametersCall, snapshotCall},
         manager::FlockTaskManager as M,
+        token::FlockToken::allowanceCall,
     },
     transport::{CallError, Transport},
 };
@@ -210,6 +211,11 @@ impl Endpoint {
             }
             state.views.insert(key, answer.clone());
             return Ok(answer);
+        }
+        if let Ok(call) = allowanceCall::abi_decode(&data) {
+            let account = block.state.accounts.get(&call.owner).filter(|_| call.spender == TASK);
+            let allowance = U256::from(account.map_or(0, |account| account.allowance));
+            return Ok(quoted(&allowance.abi_encode()));
         }
         if parametersCall::abi_decode(&data).is_ok() {
             return Ok(quoted(&block.state.parameters_answer()));

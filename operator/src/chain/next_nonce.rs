@@ -1,14 +1,25 @@
 //! What is asked before an approval or a stake goes out: whether its nonce is the next one by the chain's state, and not only
-//! by an endpoint's count; and of a stake whether in that same state nothing is staked.
+//! by an endpoint's count; and whether in that same state its effect is not there yet.
 //!
 //! A call sent above a gap in the nonces waits there, and is carried out when the gap is filled: at worst after the same
 //! call was sent again below. Everything else can happen once only, or does the same again; a stake is taken twice, if an
-//! approval is there twice.
+//! approval is there twice. The token takes an approval again, so that trying it out does not show what its receipt would
+//! have: that it was mined.
 
-use alloy::primitives::{Address, Bytes, U256};
+use alloy::{
+    primitives::{Address, Bytes, U256},
+    sol_types::SolCall,
+};
 use serde_json::json;
 
-use super::{ChainError, bindings::FlockTask, reader::EvmReader, rpc::Rpc, wire::Header};
+use super::{
+    ChainError,
+    bindings::{FlockTask, token::FlockToken},
+    calls::Call,
+    reader::EvmReader,
+    rpc::Rpc,
+    wire::Header,
+};
 
 /// The call that can take effect twice.
 const STAKE: &str = "stake";
@@ -27,19 +38,22 @@ pub(super) struct NextNonce {
 }
 
 impl NextNonce {
-    /// Whether this call may go out at `nonce`: of all that have this nonce only one is ever mined. A stake goes to `task`.
+    /// Whether this call may go out at `nonce`: of all that have this nonce only one is ever mined.
+    ///
+    /// # Errors
+    /// [`ChainError::Reverted`] also if the call's effect is there already.
     pub(super) async fn allows(
         &mut self,
         action: &str,
         reader: &EvmReader,
-        task: Address,
+        call: &Call,
         from: Address,
         nonce: u64,
         head: &Header,
     ) -> Result<bool, ChainError> {
         match action {
-            STAKE => unstaked(reader, task, from, head).await?,
-            APPROVE => {}
+            STAKE => unstaked(reader, call.to, from, head).await?,
+            APPROVE => unapproved(reader, call, from, head).await?,
             _ => return Ok(true),
         }
         self.is_next(reader.rpc(), from, nonce, head).await
@@ -84,6 +98,19 @@ async fn unstaked(reader: &EvmReader, task: Address, from: Address, head: &Heade
     Ok(())
 }
 
+async fn unapproved(reader: &EvmReader, call: &Call, owner: Address, head: &Header) -> Result<(), ChainError> {
+    let Ok(FlockToken::approveCall { spender, value }) = FlockToken::approveCall::abi_decode(&call.data) else {
+        return Ok(());
+    };
+    let allowance = FlockToken::allowanceCall { owner, spender };
+    if reader.view(call.to, &allowance, head.hash).await? == value {
+        return Err(ChainError::Reverted {
+            reason: format!("{spender} may take {value} of {owner} already"),
+        });
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -95,24 +122,25 @@ mod tests {
     use super::*;
     use crate::{
         chain::{
-            Confirmations,
+            Confirmations, calls,
             rpc::RpcConfig,
             transport::{CallError, Transport},
         },
         clock::SystemClock,
     };
 
-    /// A node whose state has this nonce; `None`: it does not create contracts.
+    /// A node whose state has this nonce; `None`: it does not create contracts. Nothing but 64 is allowed to anybody.
     struct Node(Option<u64>);
 
     const FROM: Address = Address::repeat_byte(7);
 
     #[async_trait]
     impl Transport for Node {
-        async fn call(&self, method: &str, _: Value) -> Result<Box<RawValue>, CallError> {
+        async fn call(&self, method: &str, params: Value) -> Result<Box<RawValue>, CallError> {
             let answer = match (method, self.0) {
                 ("eth_chainId", _) => json!("0x1"),
                 ("eth_getBlockByNumber", _) => header(),
+                (_, _) if params[0].get("to").is_some() => json!(B256::from(U256::from(64))),
                 (_, Some(nonce)) => json!(FROM.create(nonce).into_word()),
                 (_, None) => {
                     return Err(CallError::Rpc {
@@ -154,23 +182,35 @@ mod tests {
         answers
     }
 
-    async fn allowed(action: &str, nonce: u64) -> bool {
+    async fn allows(action: &str, call: &Call, nonce: u64) -> Result<bool, ChainError> {
         let reader = EvmReader::new(Arc::new(rpc(Node(Some(4)))), Confirmations::Depth(0));
         let head: Header = serde_json::from_value(header()).unwrap();
         let mut next = NextNonce::default();
-        let allowed = next.allows(action, &reader, Address::ZERO, FROM, nonce, &head);
-        allowed.await.unwrap()
+        next.allows(action, &reader, call, FROM, nonce, &head).await
+    }
+
+    fn approval(amount: u64) -> Call {
+        calls::approve(Address::repeat_byte(8), Address::repeat_byte(9), U256::from(amount))
     }
 
     #[tokio::test]
     async fn an_approval_left_above_a_gap_would_let_a_second_stake_through() {
-        assert!(allowed(APPROVE, 4).await);
-        assert!(!allowed(APPROVE, 5).await);
+        assert_eq!(allows(APPROVE, &approval(65), 4).await, Ok(true));
+        assert_eq!(allows(APPROVE, &approval(65), 5).await, Ok(false));
+    }
+
+    #[tokio::test]
+    async fn an_approval_that_is_there_already_is_not_sent_again() {
+        let refused = allows(APPROVE, &approval(64), 4).await;
+        assert!(
+            matches!(&refused, Err(ChainError::Reverted { reason }) if reason.contains("already")),
+            "{refused:?}"
+        );
     }
 
     #[tokio::test]
     async fn what_can_happen_once_only_goes_out_at_the_nonce_that_the_endpoint_counts() {
-        assert!(allowed("joinRound", 5).await);
+        assert_eq!(allows("joinRound", &approval(64), 5).await, Ok(true));
     }
 
     #[tokio::test]

@@ -155,16 +155,19 @@ impl EvmSender {
                 reason: format!("{owner} holds {balance} of the token, the reward pool needs {amount}"),
             });
         }
-        if reader
-            .view(token, &FlockToken::allowanceCall { owner, spender }, at)
-            .await?
-            == amount
-        {
+        let allowance = FlockToken::allowanceCall { owner, spender };
+        if reader.view(token, &allowance, at).await? == amount {
             return Ok(());
         }
-        self.send_call(calls::approve(token, spender, amount), "approve", None)
-            .await
-            .map(drop)
+        let sent = self
+            .send_call(calls::approve(token, spender, amount), "approve", None)
+            .await;
+        let at = reader.rpc().head().await?.hash;
+        // Whatever became of this one, the allowance may be there: refused is one that was mined without being seen.
+        match (reader.view(token, &allowance, at).await? == amount, sent) {
+            (true, _) => Ok(()),
+            (false, sent) => sent.map(drop),
+        }
     }
 
     /// Whether the manager would create this task, apart from the reward pool's transfer.

@@ -229,8 +229,10 @@ impl Worker {
         };
         let first = hand.state.untouched();
         if first {
-            let (address, action, task) = (self.shared.key.address(), hand.job.action, hand.job.call.to);
-            let next = hand.next.allows(action, &route.reader, task, address, nonce, head);
+            let (address, job) = (self.shared.key.address(), &hand.job);
+            let next = hand
+                .next
+                .allows(job.action, &route.reader, &job.call, address, nonce, head);
             if !next.await? {
                 return Ok(true);
             }

@@ -57,7 +57,7 @@ async fn sends_of_one_key_go_one_after_the_other_whoever_asks() {
         Arc::ptr_eq(&sender, &net.sender(&two, 1)),
         "one key, one sender, also over two hubs"
     );
-    let sends = (0..6).map(|n| {
+    let sends = (1..=6).map(|n| {
         let sender = if n % 2 == 0 {
             net.sender(&one, 1)
         } else {
