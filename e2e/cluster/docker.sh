@@ -94,17 +94,18 @@ down() {
   if [ -d "$DOCKER_RUN" ]; then
     say "stopping our Docker engine"
     stop_stale
-    unmount_below "$DOCKER_RUN"
+    unmount_at_and_below "$DOCKER_RUN"
     rm -rf "$DOCKER_RUN"
   fi
-  unmount_below "$DOCKER_DATA"
+  unmount_at_and_below "$DOCKER_DATA"
   [ -s "$BEFORE" ] && restore
   if [ "${1:-}" = --purge ]; then rm -rf "$DOCKER_DATA"; fi
 }
 
-unmount_below() {
+# The folder itself too: an engine mounts its data on itself, and one that was killed has left it so.
+unmount_at_and_below() {
   local m
-  awk -v d="$1/" 'index($2, d) == 1 {print $2}' /proc/mounts | sort -r | while read -r m; do umount -l "$m"; done
+  awk -v d="$1/" 'index($2 "/", d) == 1 {print $2}' /proc/mounts | sort -r | while read -r m; do umount -l "$m"; done
 }
 
 restore() {
