@@ -303,7 +303,8 @@ fn own(world: &World, state: &mut State, block: &Arc<Block>, mined: &Mined, now:
             (!known).then_some("voted on something else than the round's contributions")
         }
         Transaction::Stake { .. } => {
-            let again = block.state.accounts[&from].stakes > 1 && !state.refused_stakes.contains(&from);
+            let back = state.stakes_taken_back.get(&from).map_or(0, |stakes| stakes.len());
+            let again = block.state.accounts[&from].stakes as usize > 1 + back;
             again.then_some("staked more than once")
         }
         _ => None,

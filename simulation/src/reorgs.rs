@@ -68,7 +68,7 @@ pub(crate) fn strike(world: &Arc<World>, state: &mut State, depth: u64, now: u64
     for _ in 0..forgotten {
         state.coverage.struck(Fault::PoolForgets);
     }
-    refused_stakes(world, state, &before, &orphans);
+    stakes_taken_back(world, state, &before, &orphans);
     let base = state.chain.tip().clone();
     let blocks = depth + random.below(2);
     state.trace.note(now, "reorg", depth, || {
@@ -83,13 +83,14 @@ pub(crate) fn strike(world: &Arc<World>, state: &mut State, depth: u64, now: u64
     undone(world, state, &before, &base, &orphans);
 }
 
-/// A stake that was refused beyond doubt was sent again. If that doubt comes back, the first may succeed beside the second:
-/// see docs/decisions/0008.
-fn refused_stakes(world: &World, state: &mut State, before: &Block, orphans: &[Arc<Block>]) {
+/// Whatever became of a stake, that was beyond doubt, and another may be sent when it is not so any more. Each of these may then
+/// succeed beside that: see docs/decisions/0008.
+fn stakes_taken_back(world: &World, state: &mut State, before: &Block, orphans: &[Arc<Block>]) {
     let confirmed = |block: &&Arc<Block>| before.number - block.number >= u64::from(world.plan.depth);
     for mined in orphans.iter().filter(confirmed).flat_map(|block| &block.mined) {
-        if mined.reverted.is_some() && matches!(mined.tx.call, Transaction::Stake { .. }) {
-            state.refused_stakes.insert(mined.tx.from);
+        if matches!(mined.tx.call, Transaction::Stake { .. }) {
+            let stakes = state.stakes_taken_back.entry(mined.tx.from).or_default();
+            stakes.insert(mined.tx.hash);
         }
     }
 }

@@ -250,7 +250,7 @@ fn world(plan: Plan, bug: Option<Bug>, time: Arc<Time>, mut random: Random, keep
         produced: BTreeSet::new(),
         views: BTreeMap::new(),
         taken_back: BTreeSet::new(),
-        refused_stakes: BTreeSet::new(),
+        stakes_taken_back: BTreeMap::new(),
         away: BTreeMap::new(),
         down_until: 0,
         two_led: 0,

@@ -113,8 +113,8 @@ pub(crate) struct State {
     pub(crate) views: BTreeMap<(B256, u32, Option<Address>), String>,
     /// Rounds whose settlement was confirmed and then taken back by a deeper reorg.
     pub(crate) taken_back: BTreeSet<u32>,
-    /// Clients whose stake was refused in a block that was confirmed and then taken back by a deeper reorg.
-    pub(crate) refused_stakes: BTreeSet<Address>,
+    /// Stakes, refused or not, in blocks that were confirmed and then taken back by a deeper reorg.
+    pub(crate) stakes_taken_back: BTreeMap<Address, BTreeSet<B256>>,
     /// When clients were last without an FLClient.
     pub(crate) away: BTreeMap<Address, Millis>,
     /// No process starts before.
