@@ -159,15 +159,16 @@ impl EvmSender {
         if reader.view(token, &allowance, at).await? == amount {
             return Ok(());
         }
-        let sent = self
-            .send_call(calls::approve(token, spender, amount), "approve", None)
-            .await;
+        let sent = self.send_call(calls::approve(token, spender, amount), "approve", None);
+        let Err(error) = sent.await else {
+            return Ok(());
+        };
+        // The allowance may be there all the same: an approval is refused if one was mined without being seen.
         let at = reader.rpc().head().await?.hash;
-        // Whatever became of this one, the allowance may be there: refused is one that was mined without being seen.
-        match (reader.view(token, &allowance, at).await? == amount, sent) {
-            (true, _) => Ok(()),
-            (false, sent) => sent.map(drop),
+        if reader.view(token, &allowance, at).await? == amount {
+            return Ok(());
         }
+        Err(error)
     }
 
     /// Whether the manager would create this task, apart from the reward pool's transfer.
